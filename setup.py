@@ -1,0 +1,54 @@
+"""Compile every ``.pyx`` under ``src/tusk`` into an extension module of its own.
+
+``TUSK_BUILD`` chooses the build: ``plain`` (optimised, the default), ``quick`` (fast to compile), ``debug``
+(bounds, None and initialisation checks, assertions and ``TUSK_DEBUG`` invariants), ``relassert`` (optimised
+with assertions) and ``asan`` (debug plus AddressSanitizer).
+"""
+
+import os
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+BUILD = os.environ.get("TUSK_BUILD", "plain")
+FLAGS = {
+    "plain": ["-O2", "-DCYTHON_WITHOUT_ASSERTIONS"],
+    "quick": ["-O1", "-g0"],
+    "relassert": ["-O2", "-g"],
+    "debug": ["-O1", "-g", "-DTUSK_DEBUG=1"],
+    "asan": ["-O1", "-g", "-DTUSK_DEBUG=1", "-fsanitize=address", "-fno-omit-frame-pointer"],
+}
+LINK = {"asan": ["-fsanitize=address"]}
+CHECKS = BUILD in ("debug", "asan")
+
+extensions = [
+    Extension(
+        ".".join(path.relative_to("src").with_suffix("").parts),
+        [str(path)],
+        extra_compile_args=[*FLAGS[BUILD], "-std=gnu11", "-fno-strict-aliasing", "-Wno-unused-function",
+                            "-Wno-unreachable-code"],
+        extra_link_args=LINK.get(BUILD, []),
+    )
+    for path in sorted(Path("src/tusk").rglob("*.pyx"))
+]
+
+setup(
+    ext_modules=cythonize(
+        extensions,
+        include_path=["src"],
+        nthreads=int(os.environ.get("TUSK_JOBS", os.cpu_count() or 1)),
+        show_all_warnings=False,
+        compiler_directives={
+            "language_level": 3,
+            "binding": False,
+            "boundscheck": CHECKS,
+            "wraparound": False,
+            "nonecheck": CHECKS,
+            "initializedcheck": CHECKS,
+            "cdivision": True,
+            "legacy_implicit_noexcept": False,
+            "embedsignature": True,
+        },
+    ),
+)
