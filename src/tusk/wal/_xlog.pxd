@@ -1,0 +1,48 @@
+# cython: language_level=3
+"""The shared WAL state: reserving space, copying into WAL buffers, writing and flushing (access/xlog.h)."""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from tusk._types cimport Lsn
+
+cdef enum:                          # checkpoint request flags (access/xlog.h)
+    CHECKPOINT_IS_SHUTDOWN = 0x0001
+    CHECKPOINT_END_OF_RECOVERY = 0x0002
+    CHECKPOINT_IMMEDIATE = 0x0004
+    CHECKPOINT_FORCE = 0x0008
+    CHECKPOINT_FLUSH_ALL = 0x0010
+    CHECKPOINT_WAIT = 0x0020
+    CHECKPOINT_REQUESTED = 0x0040
+    CHECKPOINT_CAUSE_XLOG = 0x0080
+    CHECKPOINT_CAUSE_TIME = 0x0100
+
+cdef enum:
+    WAL_LEVEL_MINIMAL = 0
+    WAL_LEVEL_REPLICA = 1
+    WAL_LEVEL_LOGICAL = 2
+
+# Positions of this process: start of its last record, end of its last important record in this transaction
+# (0: none; the transaction engineer resets it), end of its last commit record.
+cdef Lsn get_proc_last_rec_ptr() noexcept nogil
+cdef Lsn get_xact_last_rec_end() noexcept nogil
+cdef void set_xact_last_rec_end(Lsn lsn) noexcept nogil
+
+cdef int xlog_flush(Lsn upto) except -1             # returns when all WAL before `upto` is durable
+cdef bint xlog_background_flush() except -1         # walwriter: True when it wrote something
+cdef bint xlog_needs_flush(Lsn lsn) noexcept
+cdef void xlog_set_async_xact_lsn(Lsn lsn) noexcept # an asynchronous commit ends here; may wake the walwriter
+cdef Lsn get_insert_lsn() noexcept nogil            # GetXLogInsertRecPtr: end of reserved WAL
+cdef Lsn get_write_lsn() noexcept nogil
+cdef Lsn get_flush_lsn() noexcept nogil
+cdef Lsn get_redo_rec_ptr() noexcept nogil          # redo pointer of the running or last checkpoint
+cdef Lsn get_last_important_lsn() noexcept
+cdef int request_xlog_switch(bint mark_unimportant) except -1
+
+cdef bint recovery_in_progress() noexcept nogil
+cdef bint xlog_insert_allowed() noexcept nogil
+cdef int wal_level() noexcept nogil
+cdef bint xlog_is_needed() noexcept nogil           # wal_level >= replica
+cdef bint xlog_standby_info_active() noexcept nogil # wal_level >= replica
+cdef bint xlog_logical_info_active() noexcept nogil # wal_level >= logical
+cdef bint xlog_hint_bit_is_needed() noexcept nogil  # data checksums or wal_log_hints
+cdef Lsn get_fake_lsn_for_unlogged_rel() noexcept nogil
