@@ -276,7 +276,7 @@ class Aggref(Expr):
         ("aggcollid", "oid", ""),
         ("inputcollid", "oid", ""),
         ("aggtranstype", "oid", "equal_ignore"),
-        ("aggargtypes", "list", ""),
+        ("aggargtypes", "list:oid", ""),
         ("aggdirectargs", "list", ""),
         ("args", "list", ""),
         ("aggorder", "list", ""),
