@@ -42,6 +42,7 @@ cdef object datum_to_python(Datum value, DatumType type)
 cdef Datum python_to_datum(object value, DatumType type, MemoryContext context) except? 0
 # Copies a by-reference value; a by-value one is returned as it is.
 cdef Datum copy_datum(Datum value, int typlen, bint typbyval, MemoryContext context) except? 0
+cdef Datum varlena_datum(const char *data, Py_ssize_t size, MemoryContext context) except? 0
 # A varlena that is neither compressed nor external: itself, or a plain copy in context.
 cdef Datum detoast(Datum value, MemoryContext context) except? 0
 cdef size_t datum_length(Datum value, int typlen) noexcept nogil
