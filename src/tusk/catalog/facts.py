@@ -16,6 +16,7 @@ from tusk.catalog.rowbase import AclItem, Row
 from tusk.catalog.schema import schema_of
 
 _TUPLES = ("int2vector", "oidvector", "_oid", "_int2", "_text", "_char", "_float4")
+_TREES = {"pg_rewrite": "ev_action", "pg_proc": "prosqlbody", "pg_constraint": "conbin"}
 _PRELOADED = ("pg_type", "pg_proc", "pg_operator", "pg_opclass", "pg_opfamily", "pg_amop", "pg_amproc", "pg_cast",
               "pg_am", "pg_aggregate", "pg_collation", "pg_namespace", "pg_language", "pg_range")
 
@@ -26,6 +27,21 @@ def node_trees() -> dict[str, dict[str, str]]:
     source = files("tusk.catalog") / "data" / "node_trees.json"
     trees: dict[str, dict[str, str]] = json.loads(source.read_text("utf-8")) if source.is_file() else {}
     return trees
+
+
+def _fill_trees(catalog: str, values: list[list[Any]]) -> list[list[Any]]:
+    """Put the generated node trees in; rules and check constraints that have none yet are dropped."""
+    names = [column.name for column in schema_of(catalog).columns]
+    i_tree = names.index(_TREES[catalog])
+    trees = node_trees().get(catalog, {})
+    for row in values:
+        row[i_tree] = trees.get(str(row[0]))
+    if catalog == "pg_rewrite":
+        return [row for row in values if row[i_tree] is not None]
+    if catalog == "pg_constraint":
+        i_type = names.index("contype")
+        return [row for row in values if row[i_type] != "c" or row[i_tree] is not None]
+    return values
 
 
 def read_values(catalog: str) -> list[list[Any]]:
@@ -46,7 +62,7 @@ def read_values(catalog: str) -> list[list[Any]]:
         elif column.type_name == "float4":
             for row in values:
                 row[i] = float(row[i])
-    return values
+    return _fill_trees(catalog, values) if catalog in _TREES else values
 
 
 @cache
