@@ -36,6 +36,7 @@ cdef class MemoryContext:
     cdef void *alloc_zero(self, size_t nbytes) except NULL
     # old_nbytes: what was asked for; a large chunk is resized in place where possible.
     cdef void *realloc(self, void *chunk, size_t old_nbytes, size_t nbytes) except NULL
+    cdef void _free_blocks(self, ArenaBlock *block) noexcept
     cdef void *_alloc_slow(self, size_t nbytes) except NULL
     # Gives a large chunk (more than 8 kB) back to the system; a no-op for a small one.
     cdef void free_chunk(self, void *chunk, size_t nbytes) noexcept
@@ -47,4 +48,9 @@ cdef class MemoryContext:
 
 cdef MemoryContext TopMemoryContext
 cdef MemoryContext CurrentMemoryContext
+cdef MemoryContext ErrorContext
+cdef MemoryContext CacheMemoryContext
+cdef MemoryContext MessageContext
+cdef MemoryContext TopTransactionContext
+cdef MemoryContext PortalContext
 cdef MemoryContext switch_context(MemoryContext context)

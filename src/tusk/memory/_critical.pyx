@@ -15,7 +15,7 @@ def reset_critical() -> None:
 cdef class CriticalSection:
     """``with CriticalSection():`` for changes made from Python; an exception leaves the count raised."""
 
-    def __enter__(self) -> "CriticalSection":
+    def __enter__(self) -> CriticalSection:
         critical_start()
         return self
 

@@ -16,6 +16,8 @@ cdef int ClientConnectionLost
 cdef int TimeoutPending             # SIGALRM: the timeout manager has something to fire
 cdef uint32_t InterruptHoldoffCount
 cdef uint32_t QueryCancelHoldoffCount
+# Wakes this process's own sleep from a signal handler; set by _latch.
+cdef void (*set_latch_hook)() noexcept nogil
 
 cdef int process_interrupts() except -1
 
