@@ -1,7 +1,7 @@
 # cython: language_level=3
 """The layout of a page, with inline accessors (storage/bufpage.h, storage/itemid.h)."""
 
-from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from tusk._types cimport BLCKSZ, BlockNumber, InvalidOffsetNumber, Lsn, OffsetNumber, TransactionId
