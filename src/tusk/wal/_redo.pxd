@@ -54,6 +54,8 @@ cdef class DecodedRecord:
     cdef DecodedBlock blocks[33]
     cdef char *storage              # owns what the pointers point to
     cdef size_t storage_size
+    cdef object kept                # bytes that images point into, for records not read from files
+    cdef int make_room(self, size_t nbytes) except -1
 
     cdef inline uint8_t info(self) noexcept:
         """The resource manager's bits of xl_info."""
@@ -100,3 +102,5 @@ cdef bint in_recovery() noexcept nogil              # this process replays WAL
 # Called for every replayed record with a transaction id (AdvanceNextFullTransactionIdPastXid); set by `transaction`.
 ctypedef int (*AdvanceXidHook)(TransactionId xid) except -1
 cdef void set_advance_xid_hook(AdvanceXidHook hook) noexcept
+
+cdef int apply_record(DecodedRecord record) except -1

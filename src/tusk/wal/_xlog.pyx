@@ -105,7 +105,6 @@ cdef int open_fd = -1
 cdef unsigned long long open_segno = 0
 cdef uint32_t open_timeline = 0
 cdef int open_method = -1
-cdef int open_pid = 0
 
 cdef unsigned long long cached_page = 0
 cdef char *cached_address = NULL
@@ -472,7 +471,7 @@ cdef int close_segment() except -1:
 
 cdef int open_for_write(unsigned long long segno, bint create) except -1:
     """Make `segno` the open segment of this process."""
-    global open_fd, open_segno, open_timeline, open_method, open_pid
+    global open_fd, open_segno, open_timeline, open_method
     close_segment()
     open_segno = segno
     open_timeline = XLogCtl.InsertTimeLineID
@@ -806,7 +805,7 @@ cdef bint xlog_insert_allowed() noexcept nogil:
     global local_insert_allowed
     if local_insert_allowed >= 0:
         return local_insert_allowed == 1
-    if recovery_in_progress():
+    if XLogCtl == NULL or recovery_in_progress():
         return False
     local_insert_allowed = 1
     return True
