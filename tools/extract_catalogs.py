@@ -6,6 +6,7 @@ The cluster must be the untouched result of ``initdb -U postgres`` with locale C
 template1. Written below ``src/tusk/catalog/``:
 
 * ``data/<catalog>.json``: the rows, one JSON array a line, columns in attribute order;
+* ``data/tables.json``: the tables of information_schema with their rows;
 * ``data/schema.json``: each catalog's columns, indexes and TOAST table;
 * ``rows.py``: one class per catalog; ``cacheids.py``: the syscaches; ``oids.py``: OIDs under their header names.
 
@@ -110,6 +111,23 @@ def read_rows(connection, name, catalog, roles):
     return rows
 
 
+def read_tables(connection):
+    """The plain tables of information_schema: [oid, toast oid, toast index oid, column kinds, rows]."""
+    tables = []
+    for oid, toast, toast_index in connection.execute(
+        "select c.oid, c.reltoastrelid, i.indexrelid from pg_class c join pg_index i on i.indrelid = c.reltoastrelid"
+        " where relnamespace = 'information_schema'::regnamespace and relkind = 'r' order by 1"
+    ):
+        kinds = [kind for (kind,) in connection.execute(
+            "select case attlen when -1 then 'text' else 'int4' end from pg_attribute where attrelid = %s and attnum > 0"
+            " order by attnum", [oid])]
+        name = connection.execute("select %s::regclass::text", [oid]).fetchone()[0]
+        rows = [[row[i] if kinds[i] == "text" or row[i] is None else int(row[i]) for i in range(len(kinds))]
+                for row in connection.execute(f"select * from {name} order by ctid")]
+        tables.append([oid, toast, toast_index, kinds, rows])
+    return tables
+
+
 def write_rows_module(catalogs):
     """rows.py: a class per catalog."""
     out = [
@@ -184,6 +202,12 @@ def main(conninfo, include):
                 path.write_text(f"[\n{text}\n]\n")
             else:
                 path.unlink(missing_ok=True)
+        tables = read_tables(connection)
+    text = ",\n".join(
+        json.dumps(table[:4], separators=(",", ":"))[:-1] + ",[\n"
+        + ",\n".join(json.dumps(row, separators=(",", ":"), ensure_ascii=False) for row in table[4]) + "]]"
+        for table in tables)
+    (HOME / "data/tables.json").write_text(f"[\n{text}\n]\n")
     lines = ",\n".join(f'"{name}":' + json.dumps(catalog, separators=(",", ":")) for name, catalog in catalogs.items())
     (HOME / "data/schema.json").write_text("{\n" + lines + "\n}\n")
     defines = read_defines(include)

@@ -274,6 +274,37 @@ def load_catalog(schema, rows, equal_image, next_oid, compress):
     return pages, counts
 
 
+def load_table(oid, toast_oid, toast_index_oid, kinds, rows):
+    """Load a table of text and int4 columns without indexes; as `load_catalog`, its empty TOAST table included."""
+    cdef TupleDesc desc = make_tupdesc([
+        AttributeRow(f"c{i}", 25, -1, False, "i", "x") if kind == "text" else AttributeRow(f"c{i}", 23, 4, True, "i")
+        for i, kind in enumerate(kinds)])
+    cdef HeapPages heap = HeapPages()
+    cdef Datum values[32]
+    cdef uint8_t nulls[32]
+    cdef ItemPointerData tid
+    cdef int i
+    cdef bytearray varlena
+    for row in rows:
+        held = []
+        for i in range(desc.natts):
+            value = row[i]
+            nulls[i] = value is None
+            values[i] = 0
+            if isinstance(value, str):
+                data = value.encode()
+                varlena = bytearray(4) + data
+                set_varsize(<char *> varlena, <uint32_t> len(varlena))
+                held.append(varlena)
+                values[i] = <Datum> <char *> varlena
+            elif value is not None:
+                values[i] = <Datum> <long> value
+        heap.add(desc, values, nulls, &tid)
+    toast = ToastLoad(toast_oid, ToastIndex(toast_index_oid, f"pg_toast_{oid}_index"), None, None)
+    return ({oid: heap.pages, toast_oid: [], toast_index_oid: toast.index.build()},
+            {oid: heap.ntuples, toast_oid: 0, toast_index_oid: 0})
+
+
 class ToastIndex:
     """What `IndexLoad` wants to know of a TOAST table's index."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tusk.catalog import facts
-from tusk.catalog._bootstrap import load_catalog, to_file, visibility_map
+from tusk.catalog._bootstrap import load_catalog, load_table, to_file, visibility_map
 from tusk.catalog.cache import AMPROCNUM, CLAOID, COLLOID, PROCOID, facts_reader
 from tusk.catalog.relmapfile import pack_relation_map
 from tusk.catalog.rowbase import Row
@@ -149,12 +149,6 @@ class _OidCounter:
         return self.next - 1
 
 
-def _compressor() -> Callable[[bytes], bytes | None]:
-    from tusk.access.toast import compress_pglz
-
-    return compress_pglz
-
-
 def _no_compression(value: bytes) -> bytes | None:
     """Leaves the value as it is."""
     return None
@@ -185,6 +179,10 @@ def load_catalogs(options: ClusterOptions, compress: Callable[[bytes], bytes | N
             )
             pages.update(new_pages)
             counts.update(new_counts)
+    for table in facts.plain_tables():
+        new_pages, new_counts = load_table(*table)
+        pages.update(new_pages)
+        counts.update(new_counts)
     own = schemas()["pg_class"]
     for _attempt in range(2):
         # The second time its own sizes are known too; they do not change the widths of rows.

@@ -80,6 +80,12 @@ def builtin_rows(catalog: str) -> list[Any]:
     return result
 
 
+def plain_tables() -> list[Any]:
+    """The tables of information_schema: (oid, toast oid, toast index oid, column kinds, rows)."""
+    tables: list[Any] = json.loads((files("tusk.catalog") / "data" / "tables.json").read_text("utf-8"))
+    return tables
+
+
 def preload() -> None:
     """Decode the catalogs that nearly every query asks; called by the postmaster before it forks."""
     for catalog in _PRELOADED:
