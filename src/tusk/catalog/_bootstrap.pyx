@@ -4,7 +4,7 @@ Every tuple is written by the bootstrap transaction and already frozen, every he
 VACUUM FREEZE that ends PostgreSQL's initdb.
 """
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 from tusk._types cimport BLCKSZ, BlockNumber, Datum, ItemPointerData, OffsetNumber, Oid, tid_set
@@ -12,12 +12,13 @@ from tusk.access._tupdesc cimport TupleDesc, make_tupdesc
 from tusk.access._tuple cimport (
     HEAP_XMAX_INVALID, HEAP_XMIN_FROZEN, HeapTupleHeaderData, IndexTupleData, heap_form_tuple_into, heap_tuple_size,
     index_form_tuple_into, index_tuple_form_size)
-from tusk.access._varlena cimport set_varsize
+from tusk.access._varlena cimport set_varsize, set_varsize_compressed
 from tusk.access.nbtree._build cimport BTBuilder, MemorySink
 from tusk.catalog._codec cimport RowCodec, codec_of
 from tusk.storage._page cimport (
     PAI_IS_HEAP, PD_ALL_VISIBLE, PageHeaderData, page_add_item, page_get_item, page_get_item_id, page_init,
     page_set_checksum, page_set_flag)
+from tusk.wal._pglz cimport pglz_compress
 
 from tusk.access._tupdesc import AttributeRow
 
@@ -138,6 +139,21 @@ cdef class IndexLoad:
         return sink.pages
 
 
+def compress(bytes data):
+    """The varlena of data compressed with pglz, or None where that saves too little."""
+    cdef Py_ssize_t n = len(data)
+    cdef bytearray out = bytearray(n + 16)
+    cdef char *p = out
+    cdef uint32_t size
+    cdef int32_t compressed = pglz_compress(<const char *> data, <int32_t> n, p + 8) if n >= 32 else -1
+    if compressed < 0 or compressed + 8 >= n + 2:
+        return None
+    size = <uint32_t> n
+    set_varsize_compressed(p, <uint32_t> compressed + 8)
+    memcpy(p + 4, &size, 4)
+    return bytes(out[:compressed + 8])
+
+
 cdef class ToastLoad:
     """Moves values of rows that are too wide out of line, into a TOAST table of its own being loaded."""
 
@@ -146,9 +162,8 @@ cdef class ToastLoad:
     cdef Oid toastrelid
     cdef TupleDesc desc
     cdef object next_oid
-    cdef object compress
 
-    def __init__(self, toastrelid, toast_index, next_oid, compress):
+    def __init__(self, toastrelid, toast_index, next_oid):
         self.toastrelid = toastrelid
         self.heap = HeapPages()
         self.desc = make_tupdesc([AttributeRow("chunk_id", 26, 4, True, "i"), AttributeRow("chunk_seq", 23, 4, True, "i"),
@@ -156,7 +171,6 @@ cdef class ToastLoad:
         idesc = make_tupdesc([AttributeRow("chunk_id", 26, 4, True, "i"), AttributeRow("chunk_seq", 23, 4, True, "i")])
         self.index = IndexLoad(toast_index, idesc, True)
         self.next_oid = next_oid
-        self.compress = compress
 
     cdef bytes store(self, bytes value):
         """Store the content of a varlena (maybe compressed) in chunks; returns the toast pointer."""
@@ -222,7 +236,7 @@ cdef class ToastLoad:
                 if phase == 0:
                     if codec.desc.attrs[widest].attstorage != c'x':
                         continue
-                    value = self.compress(value[4:])
+                    value = compress(value[4:])
                     if value is None:
                         continue
                 else:
@@ -232,7 +246,7 @@ cdef class ToastLoad:
         return held
 
 
-def load_catalog(schema, rows, equal_image, next_oid, compress):
+def load_catalog(schema, rows, equal_image, next_oid):
     """Load rows (of the catalog's class) and build its indexes.
 
     equal_image(index) tells whether all its operator classes allow deduplication. Returns ({relation oid: [pages]},
@@ -250,7 +264,7 @@ def load_catalog(schema, rows, equal_image, next_oid, compress):
                       names))
     if schema.toast_oid:
         toast = ToastLoad(schema.toast_oid, ToastIndex(schema.toast_index_oid, f"pg_toast_{schema.oid}_index"),
-                          next_oid, compress)
+                          next_oid)
     for row in rows:
         codec.encode(row)
         held = None
@@ -300,7 +314,7 @@ def load_table(oid, toast_oid, toast_index_oid, kinds, rows):
             elif value is not None:
                 values[i] = <Datum> <long> value
         heap.add(desc, values, nulls, &tid)
-    toast = ToastLoad(toast_oid, ToastIndex(toast_index_oid, f"pg_toast_{oid}_index"), None, None)
+    toast = ToastLoad(toast_oid, ToastIndex(toast_index_oid, f"pg_toast_{oid}_index"), None)
     return ({oid: heap.pages, toast_oid: [], toast_index_oid: toast.index.build()},
             {oid: heap.ntuples, toast_oid: 0, toast_index_oid: 0})
 

@@ -6,8 +6,7 @@ Everything is computed in this process and written straight to files: no server 
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -149,11 +148,6 @@ class _OidCounter:
         return self.next - 1
 
 
-def _no_compression(value: bytes) -> bytes | None:
-    """Leaves the value as it is."""
-    return None
-
-
 @dataclass
 class LoadedCatalogs:
     """Pages of all relations of a new cluster by OID, and the next free OID."""
@@ -165,7 +159,7 @@ class LoadedCatalogs:
     next_oid: int
 
 
-def load_catalogs(options: ClusterOptions, compress: Callable[[bytes], bytes | None] = _no_compression) -> LoadedCatalogs:
+def load_catalogs(options: ClusterOptions) -> LoadedCatalogs:
     """Build every catalog's pages; pg_class last, since it records the sizes of the others."""
     missing = _missing_relations()
     counter = _OidCounter()
@@ -175,7 +169,7 @@ def load_catalogs(options: ClusterOptions, compress: Callable[[bytes], bytes | N
     for name, schema in schemas().items():
         if name != "pg_class":
             new_pages, new_counts = load_catalog(
-                schema, cluster_rows(name, options, missing), _equal_image, counter, compress
+                schema, cluster_rows(name, options, missing), _equal_image, counter
             )
             pages.update(new_pages)
             counts.update(new_counts)
@@ -187,7 +181,7 @@ def load_catalogs(options: ClusterOptions, compress: Callable[[bytes], bytes | N
     for _attempt in range(2):
         # The second time its own sizes are known too; they do not change the widths of rows.
         rows = [_with_sizes(row, pages, counts) for row in relations]
-        new_pages, new_counts = load_catalog(own, rows, _equal_image, counter, compress)
+        new_pages, new_counts = load_catalog(own, rows, _equal_image, counter)
         pages.update(new_pages)
         counts.update(new_counts)
     stored = [row for row in relations if row.oid in pages]
@@ -263,12 +257,6 @@ def write_transaction_files(data_directory: Path, options: ClusterOptions) -> No
         write_file(data_directory / name, bytes(8192), options.file_mode)
 
 
-def new_system_identifier() -> int:
-    """A number that no other cluster has: the moment and the process (as PostgreSQL makes it)."""
-    now = time.time_ns() // 1000
-    return (now // 1_000_000 << 32) | (now % 1_000_000 << 12) | (os.getpid() & 0xFFF)
-
-
 def sync_directory_tree(root: Path, *, data_files: bool = True) -> None:
     """Flush every file and directory below root to disk, symbolic links to directories followed.
 
@@ -294,6 +282,6 @@ def sync_directory_tree(root: Path, *, data_files: bool = True) -> None:
 
 
 __all__ = [
-    "ClusterOptions", "LoadedCatalogs", "cluster_rows", "load_catalogs", "make_directories", "new_system_identifier",
+    "ClusterOptions", "LoadedCatalogs", "cluster_rows", "load_catalogs", "make_directories",
     "sync_directory_tree", "write_catalogs", "write_file", "write_transaction_files",
 ]  # fmt: skip

@@ -13,7 +13,8 @@ from tusk.catalog.facts import builtin_rows
 from tusk.catalog.passwords import encrypt_password
 from tusk.config import parameter
 from tusk.errors import SqlError
-from tusk.wal.bootstrap import bootstrap_wal
+from tusk.wal.bootstrap import bootstrap_wal, make_system_identifier
+from tusk.wal.controlfile import CheckPoint
 
 AUTH_LOCAL = ("trust", "reject", "scram-sha-256", "md5", "password", "ident", "peer", "pam", "radius")
 AUTH_HOST = ("trust", "reject", "scram-sha-256", "md5", "password", "ident", "radius", "pam", "ldap", "cert", "gss", "oauth")
@@ -286,9 +287,13 @@ def _write_cluster(
     bootstrap.write_transaction_files(data_directory, cluster)
     progress("writing system catalogs")
     bootstrap_wal(
-        data_directory, bootstrap.new_system_identifier(), segment_size=options.wal_segment_size_mb * 1024 * 1024,
-        checksums=options.data_checksums, next_oid=loaded.next_oid, file_mode=file_mode,
+        data_directory, make_system_identifier(), checkpoint=CheckPoint(next_oid=loaded.next_oid),
+        segment_size=options.wal_segment_size_mb * 1024 * 1024, data_checksums=options.data_checksums,
+        sync=options.sync,
     )  # fmt: skip
+    if options.allow_group_access:
+        for path in (data_directory / "global/pg_control", *(data_directory / "pg_wal").glob("0*")):
+            path.chmod(file_mode)
     progress("writing control file and write-ahead log")
     if options.sync:
         bootstrap.sync_directory_tree(data_directory, data_files=options.sync_data_files)
