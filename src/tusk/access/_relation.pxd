@@ -1,7 +1,7 @@
 # cython: language_level=3
 """An open relation: what access methods need to know of a table, index, sequence or toast table (utils/rel.h)."""
 
-from libc.stdint cimport int16_t, int32_t, uint8_t, uint32_t
+from libc.stdint cimport int16_t, int32_t, uint8_t, uint32_t, uint64_t
 from tusk._types cimport BlockNumber, Oid, RelFileLocator
 from tusk.access._compare cimport Comparator
 from tusk.access._tupdesc cimport TupleDesc
@@ -24,7 +24,21 @@ cdef struct IndexKey:               # one key column of an index
     int16_t attnum                  # heap attribute; 0 for an expression
     Comparator cmp                  # support function 1 for (opcintype, opcintype)
 
+cdef struct RelationCounts:         # this process's, ever growing; `stats` takes the differences
+    uint64_t seq_scans
+    uint64_t index_scans
+    uint64_t tuples_returned
+    uint64_t tuples_fetched
+    uint64_t tuples_inserted
+    uint64_t tuples_updated
+    uint64_t tuples_hot_updated
+    uint64_t tuples_newpage_updated
+    uint64_t tuples_deleted
+    uint64_t blocks_fetched
+    uint64_t blocks_hit
+
 cdef class Relation:
+    cdef RelationCounts counts
     cdef public Oid rd_id
     cdef RelFileLocator rd_locator
     cdef public int rd_backend              # -1, or the owner's number when temporary
@@ -47,6 +61,8 @@ cdef class Relation:
     cdef public uint32_t create_subid       # rd_createSubid
     cdef public uint32_t new_locator_subid  # rd_newRelfilelocatorSubid
     cdef public uint32_t first_locator_subid
+    cdef public uint32_t relfrozenxid
+    cdef public uint32_t relminmxid
     cdef BlockNumber target_block           # smgr_targblock: where the last insertion found room
     # reloptions
     cdef public int fillfactor

@@ -5,6 +5,7 @@ from libc.stdint cimport uint8_t, uint32_t
 from tusk._types cimport BlockNumber, ItemPointerData, OffsetNumber
 from tusk.access._relation cimport Relation
 from tusk.access._tuple cimport HeapTupleData, HeapTupleHeaderData
+from tusk.storage._buffer cimport BufferAccessStrategy
 from tusk.transaction._snapshot cimport Snapshot
 
 # heap_fetch: tup.t_self given. 1 when visible: *buf pinned, tup filled; 0: not visible (with keep_buf, *buf stays
@@ -33,7 +34,7 @@ cdef int index_fetch_tuple(IndexFetch state, ItemPointerData *tid, Snapshot snap
 cdef class HeapScan:
     cdef readonly Relation rel
     cdef readonly Snapshot snapshot
-    cdef object strategy
+    cdef BufferAccessStrategy strategy
     cdef readonly BlockNumber nblocks
     cdef BlockNumber start_block
     cdef BlockNumber end_block_count    # blocks to read at most, InvalidBlockNumber: all
