@@ -1,24 +1,29 @@
 """Imports every module of the package that registers functions or codecs; `registry.load_builtins` imports this."""
 
-from tusk.types import (
-    booleans,
-    bytea,
-    floats,
-    integers,
-    numeric_format,
-    oids,
-    text_format,
-)
+import importlib
+
 from tusk.types.codec import register_io_functions
 
 MODULES = (
-    booleans,
-    bytea,
-    floats,
-    integers,
-    numeric_format,
-    oids,
-    text_format,
+    "booleans",
+    "integers",
+    "floats",
+    "numeric_format",
+    "numeric",
+    "numeric_math",
+    "oids",
+    "text_format",
+    "bytea",
+    "collate",
+    "arrays",
+    "records",
+    "dates",
+    "timestamps",
+    "intervals",
+    "datetime_fields",
 )
+
+for _name in MODULES:
+    importlib.import_module("tusk.types." + _name)
 
 register_io_functions()
