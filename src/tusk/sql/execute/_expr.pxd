@@ -39,3 +39,4 @@ cdef class KernelExpr(Expr):
     cdef readonly int nargs
     cdef Vector plain[KERNEL_MAX_ARGS]      # detoasted arguments
     cdef bint varlena[KERNEL_MAX_ARGS]
+    cdef Vector *detoasted(self, int a, Vector *v, ExprContext ctx, const uint16_t *sel, int n) except NULL

@@ -111,6 +111,20 @@ cdef class Placeholder(Expr):
         return self.source
 
 
+cdef class BatchPlaceholder(Expr):
+    """``BatchPlaceholder(type, batch)``: the first column of a batch that is refilled between evaluations."""
+
+    cdef Batch batch
+
+    def __init__(self, DatumType type, Batch batch):
+        self.type = type
+        self.typmod = -1
+        self.batch = batch
+
+    cdef Vector *eval(self, ExprContext ctx, const uint16_t *sel, int n) except NULL:
+        return &self.batch.cols[0]
+
+
 cdef class RelabelExpr(Expr):
     """``RelabelExpr(arg, type, typmod, collation)``: the same Datums under another type."""
 

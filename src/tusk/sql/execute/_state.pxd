@@ -72,6 +72,7 @@ cdef class Instrumentation:
     cdef double firsttuple
     cdef double counter
     cdef public object buffers          # buffer usage counters, or None
+    cdef int stop(self, double elapsed, int rows) except -1
 
 cdef class EState:
     """One execution of a PlannedStmt; kept and reused with the plan's compiled expressions."""
@@ -84,6 +85,7 @@ cdef class EState:
     cdef readonly dict extern_by_id
     cdef readonly list exec_params          # ParamSlot per PARAM_EXEC id
     cdef readonly list subplans             # PlanState per PlannedStmt.subplans, None where unused
+    cdef readonly list subplan_exprs        # compiled SubPlans, to be told of a new execution
     cdef readonly list rtable
     cdef dict relations                     # rti -> Relation, opened on demand
     cdef public int64_t processed

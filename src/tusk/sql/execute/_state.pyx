@@ -14,7 +14,6 @@ from tusk.sql.nodes.base import Node
 from tusk.sql.execute import hooks
 
 cdef dict NODE_BUILDERS = {}
-cdef double (*_clock)() noexcept
 _now = time.perf_counter
 
 
@@ -32,6 +31,13 @@ def expression_type(object node):
 
 
 EXPRESSION_TYPES = {}
+INITPLAN_BUILDER = None     # set by the module of subplans
+
+
+def set_initplan_builder(builder):
+    """builder(state, plan, estate) prepares plan.initPlan."""
+    global INITPLAN_BUILDER
+    INITPLAN_BUILDER = builder
 
 
 cdef int dense_rows(const uint16_t *sel, int n) noexcept nogil:
@@ -53,6 +59,11 @@ cdef class ExprContext:
         if self.arena._blocks != NULL or self.arena._large != NULL:
             self.arena.reset()
         return 0
+
+    @property
+    def memory(self):
+        """The arena."""
+        return self.arena
 
     def set_batches(self, scan=None, outer=None, inner=None, old=None, new=None, aggs=None):
         """For nodes written in Python."""
@@ -241,6 +252,7 @@ cdef class EState:
         self.subplans = [None] * len(stmt.subplans)
         self.rtable = stmt.rtable
         self.relations = {}
+        self.subplan_exprs = []
         self.nodes = []
         self.work_tables = {}
         self.cte_stores = {}
@@ -265,6 +277,10 @@ cdef class EState:
             rel = hooks.open_relation(self.rtable[rti - 1].relid)
             self.relations[rti] = rel
         return rel
+
+    def extern(self, int paramid, Oid type):
+        """The slot of a parameter given from outside."""
+        return self.extern_param(paramid, type)
 
     def get_relation(self, int rti):
         """The relation of a range table entry."""
@@ -324,7 +340,8 @@ cdef class PlanState:
         self.batch_limit = BATCH_ROWS
         self.initplans = []
         self.ctx = ExprContext(estate, type(plan).__name__)
-        hooks.build_initplans(self, plan, estate)
+        if plan.initPlan:
+            INITPLAN_BUILDER(self, plan, estate)
         if plan.lefttree is not None:
             self.left = build_plan(plan.lefttree, estate)
         if plan.righttree is not None:
