@@ -5,7 +5,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from tusk._types cimport BLCKSZ, BlockNumber, ForkNumber, Lsn, Oid, RelFileLocator
 from tusk.memory._lwlock cimport LWLock
-from tusk.storage._page cimport page_get_lsn
+from tusk.storage._local_buffer cimport LocalBufferBlocks
+from tusk.storage._smgr cimport SMgrRelation
 
 ctypedef int Buffer                 # from 1; negative: local buffer of a temporary relation; 0: none
 
@@ -98,10 +99,43 @@ cdef struct BufferAccessStrategyData:
 
 ctypedef BufferAccessStrategyData *BufferAccessStrategy
 
+cdef struct BufferUsage:            # executor/instrument.h; EXPLAIN (BUFFERS) takes differences
+    int64_t shared_blks_hit
+    int64_t shared_blks_read
+    int64_t shared_blks_dirtied
+    int64_t shared_blks_written
+    int64_t local_blks_hit
+    int64_t local_blks_read
+    int64_t local_blks_dirtied
+    int64_t local_blks_written
+    int64_t shared_blk_read_ns
+    int64_t shared_blk_write_ns
+    int64_t local_blk_read_ns
+    int64_t local_blk_write_ns
+
+cdef enum:                          # pgstat.h, for pg_stat_io
+    IOOBJECT_RELATION = 0
+    IOOBJECT_TEMP_RELATION = 1
+    IOCONTEXT_BULKREAD = 0
+    IOCONTEXT_BULKWRITE = 1
+    IOCONTEXT_INIT = 2
+    IOCONTEXT_NORMAL = 3
+    IOCONTEXT_VACUUM = 4
+    IOOP_EVICT = 0
+    IOOP_FSYNC = 1
+    IOOP_HIT = 2
+    IOOP_REUSE = 3
+    IOOP_WRITEBACK = 4
+    IOOP_EXTEND = 5
+    IOOP_READ = 6
+    IOOP_WRITE = 7
+
+cdef BufferUsage pgBufferUsage
+cdef uint64_t io_counts[2][5][8]    # object, context, operation; of this process since the last flush to the statistics
+
 cdef int NBuffers
 cdef char *BufferBlocks
 cdef BufferDesc *BufferDescriptors
-cdef char **LocalBufferBlocks
 
 # Settings read in hot places; storage's owner copies them from the GUCs.
 cdef bint zero_damaged_pages
@@ -195,8 +229,9 @@ cdef void unlock_buffers() noexcept                         # forgets a cleanup-
 ctypedef int (*flush_wal_fn)(Lsn upto) except -1
 # Makes a full-page image of a page about to get a hint, if one is needed; returns its end LSN or 0.
 ctypedef Lsn (*log_hint_fn)(Buffer buffer, bint buffer_std) except? 0xFFFFFFFFFFFFFFFF
-# 1 if hint bits are WAL-logged (checksums or wal_log_hints) and this process may insert WAL.
-ctypedef bint (*hint_needs_wal_fn)() noexcept nogil
+# 0: hints need no WAL (no checksums, wal_log_hints off); 1: they do; 2: they do, and this process may not write any
+# (recovery), so the page must not become dirty for a hint.
+ctypedef int (*hint_needs_wal_fn)() noexcept nogil
 # Called around file extension; default: an LWLock chosen by locator.
 ctypedef int (*extension_lock_fn)(const RelFileLocator *locator, bint acquire) except -1
 # True when the given LSN still needs flushing (XLogNeedsFlush).
@@ -206,3 +241,15 @@ cdef log_hint_fn log_hint_hook
 cdef hint_needs_wal_fn hint_needs_wal_hook
 cdef extension_lock_fn extension_lock_hook
 cdef needs_flush_fn needs_flush_hook
+
+# For _checkpoint only.
+cdef struct StrategyControl:
+    uint32_t next_victim            # runs on without wrapping; modulo NBuffers is the buffer
+    uint32_t num_allocs
+    int32_t bgwriter_procno
+
+cdef StrategyControl *strategy_control
+cdef uint32_t lock_buffer_header(BufferDesc *desc) noexcept nogil
+cdef void unlock_buffer_header(BufferDesc *desc, uint32_t state) noexcept nogil
+cdef int pin_locked(BufferDesc *desc) except -1                     # header locked; unlocks it
+cdef int flush_buffer(BufferDesc *desc, SMgrRelation rel, int io_context) except -1     # pinned, content lock held
