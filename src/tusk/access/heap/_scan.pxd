@@ -36,17 +36,16 @@ cdef class HeapScan:
     cdef readonly Snapshot snapshot
     cdef BufferAccessStrategy strategy
     cdef readonly BlockNumber nblocks
-    cdef BlockNumber start_block
-    cdef BlockNumber end_block_count    # blocks to read at most, InvalidBlockNumber: all
-    cdef BlockNumber block              # current
-    cdef BlockNumber blocks_done
-    cdef int buf                        # current page, pinned; 0 before the first and after the last
-    cdef bint backward
+    cdef BlockNumber start_block        # where it starts; it wraps around at the relation's end
+    cdef long long total                # blocks to visit
+    cdef long long position             # of the current block: 0 .. total - 1; -1 before, total after
+    cdef long long read_until           # positions before it have been read ahead
+    cdef readonly BlockNumber block     # current
+    cdef int buf                        # current page, pinned; 0 when there is none
     cdef bint inited
     cdef bint sync_scan
-    cdef bint allow_strat
     cdef int ntuples                    # visible tuples of the current page
-    cdef int index                      # the next of them to give out
+    cdef int index                      # the one given out last by next_tuple
     cdef OffsetNumber offsets[291]
     cdef HeapTupleHeaderData *headers[291]
     cdef uint32_t lengths[291]
@@ -54,7 +53,8 @@ cdef class HeapScan:
 
     # Next page with visible tuples: fills ntuples, offsets, headers, lengths (valid until the next call). 0 at the end.
     cdef int next_page(self) except -1
-    # One tuple at a time, NULL at the end (with no exception set).
+    cdef int load_page(self, int step) except -1
+    # One tuple at a time, NULL at the end; turns around where it is. After an end it starts anew at that end.
     cdef HeapTupleData *next_tuple(self, bint backward=*) except? NULL
     cdef int rescan(self) except -1
     cdef int end(self) except -1
@@ -66,3 +66,5 @@ cdef HeapScan begin_heap_scan(Relation rel, Snapshot snapshot, bint allow_strat=
 # to release; may come in as the buffer pinned before (released when it is another block).
 cdef int heap_page_visible_tuples(Relation rel, Snapshot snapshot, BlockNumber block, int *buf,
                                   OffsetNumber *offsets, HeapTupleHeaderData **headers, uint32_t *lengths) except -1
+
+cdef int vis_kind(Relation rel) noexcept        # VISHORIZON_*
