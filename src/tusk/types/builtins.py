@@ -21,6 +21,9 @@ MODULES = (
     "timestamps",
     "intervals",
     "datetime_fields",
+    "aggregates",
+    "ordered_sets",
+    "window",
 )
 
 for _name in MODULES:

@@ -221,8 +221,8 @@ def numeric_send(value: Decimal) -> bytes:
     exponent = value.as_tuple().exponent
     if isinstance(exponent, str):
         sign = _NAN if exponent != "F" else _NEGATIVE_INFINITY if value < 0 else _POSITIVE_INFINITY
-        # An infinity travels with display scale 0x20, its header's scale bits, as PostgreSQL sends it.
-        return struct.pack(">HhHH", 0, 0, sign, 0)
+        # The scale sent with an infinity is what its short header's scale bits happen to be.
+        return struct.pack(">HhHH", 0, 0, sign, (sign & 0x1F80) >> 7)
     digits, weight = to_digits(value)
     sign = _NEGATIVE if digits and value < 0 else 0
     return struct.pack(f">HhHH{len(digits)}h", len(digits), weight, sign, -exponent, *digits)
