@@ -55,6 +55,7 @@ from tusk.wal._record cimport (
     XLOG_SWITCH,
     XLP_BKP_REMOVABLE,
     XLP_FIRST_IS_CONTRECORD,
+    XLP_FIRST_IS_OVERWRITE_CONTRECORD,
     XLP_LONG_HEADER,
     XLogLongPageHeaderData,
     XLogPageHeaderData,
@@ -108,6 +109,8 @@ cdef int open_method = -1
 
 cdef unsigned long long cached_page = 0
 cdef char *cached_address = NULL
+
+FLUSH_MARK_FILE = "pg_wal/flush_mark"
 
 cdef uint64_t system_identifier = 0
 cdef double last_background_flush = 0.0
@@ -584,7 +587,64 @@ cdef int write_wal(Lsn write_upto, Lsn flush_upto, bint flexible) except -1:
     atomic_store_release_u64(&XLogCtl.logWriteResult, written_upto)
     write_barrier()
     atomic_store_release_u64(&XLogCtl.logFlushResult, flushed_upto)
+    if flushed_upto > marked_upto:
+        write_mark(flushed_upto)
     return 0
+
+
+# ---------------------------------------------------------------- the flush mark
+
+# PostgreSQL takes any invalid record for the end of WAL. To tell damage in the middle from a torn end, the flush
+# position is kept in a small file beside the segments: written after each flush, synced only now and then, so what
+# it says is always true, and after the death of a process it is exact.
+
+cdef struct FlushMark:
+    uint64_t system_identifier
+    Lsn flushed_upto
+    uint32_t timeline
+    uint32_t crc
+
+cdef Lsn marked_upto = 0
+cdef int mark_fd = -1
+
+
+cdef int write_mark(Lsn upto) except -1:
+    global marked_upto, mark_fd
+    cdef FlushMark mark
+    if mark_fd < 0:
+        mark_fd = os.open(FLUSH_MARK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    mark.system_identifier = system_identifier
+    mark.flushed_upto = upto
+    mark.timeline = XLogCtl.InsertTimeLineID
+    mark.crc = ~crc32c_update(CRC32C_INIT, &mark, 20)
+    if pwrite(mark_fd, &mark, sizeof(FlushMark), 0) != sizeof(FlushMark):
+        raise Panic(errcode.IO_ERROR, f'could not write file "{FLUSH_MARK_FILE}": {os.strerror(errno)}')
+    marked_upto = upto
+    return 0
+
+
+def set_flush_mark(lsn: int) -> None:
+    """Set the mark, durably: at the end of recovery it may have to go back."""
+    write_mark(lsn)
+    if wal_settings.fsync:
+        os.fsync(mark_fd)
+
+
+def read_flush_mark(directory: str = "pg_wal") -> int:
+    """The position known to have been flushed, 0 if there is no valid mark of this cluster."""
+    cdef FlushMark mark
+    cdef bytes data
+    try:
+        with open(os.path.join(directory, os.path.basename(FLUSH_MARK_FILE)), "rb") as file:
+            data = file.read(sizeof(FlushMark))
+    except FileNotFoundError:
+        return 0
+    if len(data) != sizeof(FlushMark):
+        return 0
+    memcpy(&mark, <const char *> data, sizeof(FlushMark))
+    if mark.system_identifier != system_identifier or mark.crc != <uint32_t> ~crc32c_update(CRC32C_INIT, &mark, 20):
+        return 0
+    return mark.flushed_upto
 
 
 cdef bint others_are_active(int wanted) noexcept nogil:
@@ -925,7 +985,7 @@ def set_insert_allowed(allowed: int) -> int:
 def after_fork() -> None:
     """Forget what belongs to the parent: its open segment and its cached positions."""
     global open_fd, lock_to_try, cached_address, xact_last_rec_end, proc_last_rec_ptr, local_recovery_in_progress
-    global local_insert_allowed, redo_rec_ptr, do_page_writes
+    global local_insert_allowed, redo_rec_ptr, do_page_writes, mark_fd
     if open_fd >= 0:
         close(open_fd)
         open_fd = -1
@@ -935,6 +995,9 @@ def after_fork() -> None:
     proc_last_rec_ptr = 0
     local_recovery_in_progress = True
     local_insert_allowed = -1
+    if mark_fd >= 0:
+        close(mark_fd)
+        mark_fd = -1
     pg_wal_usage.wal_records = pg_wal_usage.wal_fpi = pg_wal_usage.wal_buffers_full = 0
     pg_wal_usage.wal_bytes = 0
     reset_local_positions()
@@ -1056,6 +1119,20 @@ def set_timeline(timeline: int, previous: int) -> None:
 def insert_timeline() -> int:
     """The timeline that new WAL belongs to."""
     return XLogCtl.InsertTimeLineID
+
+
+def previous_timeline() -> int:
+    """The timeline that ours came from."""
+    return XLogCtl.PrevTimeLineID
+
+
+def mark_overwrite_page(page: int) -> None:
+    """Say on the page, which is not written yet, that the record continued there was given up."""
+    cdef XLogPageHeaderData *header
+    insertion_lock()
+    header = <XLogPageHeaderData *> wal_buffer(page)
+    header.xlp_info |= XLP_FIRST_IS_OVERWRITE_CONTRECORD
+    insertion_unlock()
 
 
 def read_from_buffers(lsn: int, nbytes: int) -> bytes:

@@ -8,7 +8,8 @@ The postmaster reads the control file (for the segment size) before the shared s
 from libc.stdint cimport uint64_t, uintptr_t
 from libc.string cimport memset
 
-from tusk.memory._atomics cimport atomic_read_u64, spin_lock, spin_unlock
+from tusk.memory._atomics cimport atomic_read_u64, full_barrier, spin_lock, spin_unlock
+from tusk.memory._latch cimport set_latch
 from tusk.memory._lwlock cimport (
     LW_EXCLUSIVE,
     LWTRANCHE_WAL_INSERT,
@@ -18,8 +19,12 @@ from tusk.memory._lwlock cimport (
     lwlock_release,
     main_lock,
 )
+from tusk.memory._process cimport ProcGlobal, proc_by_number, proc_count
 
+from tusk.config import on_assign, on_check
+from tusk.errors import SqlError, errcode
 from tusk.memory import _segment
+from tusk.wal.rmgr import RMGR_NAMES
 
 cdef XLogCtlData *XLogCtl = NULL
 cdef uint64_t wal_segment_size = 16 * 1024 * 1024
@@ -266,3 +271,89 @@ def setting(name: str) -> object:
 def checkpoint_segments() -> int:
     """How many segments of WAL may pass before a checkpoint is asked for."""
     return wal_settings.checkpoint_segments
+
+
+def delaying_transactions(flag: int) -> list:
+    """(slot, local transaction id) of those that delay a checkpoint now (GetVirtualXIDsDelayingChkpt)."""
+    cdef int i
+    return [
+        (i, proc_by_number(i).lxid)
+        for i in range(proc_count())
+        if proc_by_number(i).delayChkptFlags & <int> flag and proc_by_number(i).pid != 0
+    ] if ProcGlobal != NULL else []
+
+
+def still_delaying(flag: int, transactions: list) -> list:
+    """Those of `transactions` that still do."""
+    return [
+        (i, lxid)
+        for i, lxid in transactions
+        if proc_by_number(i).delayChkptFlags & <int> flag and proc_by_number(i).lxid == lxid
+    ]
+
+
+def wake_waiters(*wait_events: int) -> None:
+    """Set the latch of every process that has posted one of these wait events."""
+    cdef int i
+    full_barrier()
+    if ProcGlobal != NULL:
+        for i in range(proc_count()):
+            if proc_by_number(i).pid != 0 and proc_by_number(i).wait_event_info in wait_events:
+                set_latch(i)
+
+
+# ---------------------------------------------------------------- settings
+
+def _consistency_ids(text: str) -> list:
+    from_names = {name.lower(): i for i, name in enumerate(RMGR_NAMES)}
+    ids = []
+    for name in (part.strip().lower() for part in text.split(",") if part.strip()):
+        if name == "all":
+            ids.extend(range(len(RMGR_NAMES)))
+        elif name in from_names:
+            ids.append(from_names[name])
+    return ids
+
+
+def _check_consistency_checking(text: str, source) -> str:
+    for name in (part.strip() for part in text.split(",") if part.strip()):
+        if name.lower() != "all" and name.lower() not in {known.lower() for known in RMGR_NAMES}:
+            raise SqlError(errcode.INVALID_PARAMETER_VALUE,
+                           f'invalid value for parameter "wal_consistency_checking": "{text}"',
+                           detail=f'Unrecognized key word: "{name}".')
+    return text
+
+
+def _follow(name: str) -> None:
+    on_assign(name)(lambda value: configure(**{name: value}))
+
+
+for _name in (
+    "fsync", "wal_sync_method", "full_page_writes", "wal_compression", "wal_log_hints", "wal_level", "commit_delay",
+    "commit_siblings", "wal_writer_delay", "wal_writer_flush_after", "wal_init_zero", "max_wal_size", "min_wal_size",
+    "wal_keep_size", "wal_recycle", "checkpoint_completion_target", "checkpoint_timeout", "checkpoint_warning",
+    "log_checkpoints", "archive_mode",
+):
+    _follow(_name)
+on_check("wal_consistency_checking")(_check_consistency_checking)
+on_assign("wal_consistency_checking")(lambda text: configure(wal_consistency_checking=_consistency_ids(text)))
+
+
+def checkpointer_slot() -> int:
+    """Process slot of the checkpointer, -1 if it does not run."""
+    return ProcGlobal.checkpointerProc if ProcGlobal != NULL else -1
+
+
+def unlogged_lsn() -> int:
+    """The counter of fake LSNs for unlogged relations."""
+    return atomic_read_u64(&XLogCtl.unloggedLSN)
+
+
+def set_unlogged_lsn(value: int) -> None:
+    """Its value at start-up."""
+    XLogCtl.unloggedLSN = value
+
+
+def set_replayed_upto(lsn: int) -> None:
+    """End of the last replayed record, for pg_last_wal_replay_lsn."""
+    XLogCtl.replayed_upto = lsn

@@ -9,6 +9,8 @@ except where the table says so.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from tusk.wal.controlfile import CheckPoint
+
 POINTS: dict[str, str] = {
     # Checkpoint (CheckPointGuts), each called with flags; may return the number of SLRU pages it wrote.
     "checkpoint.relation_map": "relation map",
@@ -19,11 +21,10 @@ POINTS: dict[str, str] = {
     "checkpoint.multixact": "multixacts",
     "checkpoint.predicate": "serializable transactions",
     "checkpoint.two_phase": "prepared transactions",
-    # Around it.
-    "checkpoint.wait_delay_start": "wait for transactions that delay the start of a checkpoint; no arguments",
-    "checkpoint.wait_delay_complete": "wait for transactions that delay its completion; no arguments",
+    # After it (transactions that delay a checkpoint through PGPROC.delayChkptFlags are waited for by wal itself).
     "checkpoint.log_running": "write the running-transactions record (LogStandbySnapshot); no arguments",
     "checkpoint.truncate_subtrans": "forget old subtransactions after a checkpoint; no arguments",
+    "checkpoint.idle": "called between writes of a spread checkpoint: reload settings, report statistics; no arguments",
     # Start-up, in this order, no arguments unless said.
     "startup.before_redo": "counters are set: initialise clog, multixact (StartupCLOG, StartupMultiXact)",
     "startup.reset_unlogged": "called with 'cleanup' before redo and 'init' after it",
@@ -64,6 +65,15 @@ def register(point: str, function: Callable[..., Any]) -> None:
 def run(point: str, *args: Any) -> list[Any]:
     """Call the functions registered for ``point``; return what they returned."""
     return [function(*args) for function in _hooks[point]]
+
+
+def transam_values_of(checkpoint: CheckPoint) -> TransamValues:
+    """The counters in a checkpoint record."""
+    return TransamValues(
+        checkpoint.next_xid, checkpoint.next_oid, checkpoint.next_multi, checkpoint.next_multi_offset,
+        checkpoint.oldest_xid, checkpoint.oldest_xid_db, checkpoint.oldest_multi, checkpoint.oldest_multi_db,
+        checkpoint.oldest_commit_ts_xid, checkpoint.newest_commit_ts_xid, checkpoint.oldest_active_xid,
+    )  # fmt: skip
 
 
 _get_values: Callable[[bool], TransamValues] | None = None
