@@ -13,7 +13,8 @@ from tusk.errors import Severity, SqlError, errcode, report
 from tusk.memory import _latch, _wait
 from tusk.memory._critical import CriticalSection
 from tusk.memory._interrupts import check as check_for_interrupts
-from tusk.storage import _buffer, _sync
+from tusk.storage import _checkpoint as buffer_writer
+from tusk.storage import _sync
 from tusk.wal import _control, _insert, _xlog, _xlogctl, hooks, segments
 from tusk.wal.controlfile import CheckPoint, DBState, format_lsn
 
@@ -229,7 +230,7 @@ def _write_everything(flags: int, stats: CheckpointStats) -> None:
         "checkpoint.clog", "checkpoint.commit_ts", "checkpoint.subtrans", "checkpoint.multixact", "checkpoint.predicate",
     ):  # fmt: skip
         stats.slru_written += sum(written or 0 for written in hooks.run(point, flags))
-    stats.buffers_written += _buffer.checkpoint_buffers(flags, write_delay)
+    stats.buffers_written += buffer_writer.checkpoint(flags)
     stats.sync_start = time.monotonic()
     _sync_files(stats)
     stats.sync_end = time.monotonic()
@@ -323,7 +324,7 @@ def create_checkpoint(flags: int) -> bool:
         hooks.run("checkpoint.truncate_subtrans")
     totals.buffers_written += stats.buffers_written
     totals.slru_written += stats.slru_written
-    _log_end(stats, record, redo, _buffer.pool_size())
+    _log_end(stats, record, redo, settings.shared_buffers)
     last_stats = stats
     return True
 
@@ -400,3 +401,4 @@ def segment_is_full(segno: int) -> None:
 
 
 _xlog.set_segment_full_hook(segment_is_full)
+buffer_writer.set_pacing(write_delay)
