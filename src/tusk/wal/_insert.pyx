@@ -35,6 +35,7 @@ from tusk.wal._xlogctl cimport (
     WAL_COMPRESSION_NONE,
     WAL_COMPRESSION_PGLZ,
     WAL_COMPRESSION_ZSTD,
+    XLogCtl,
     wal_settings,
 )
 
@@ -506,8 +507,10 @@ cdef Lsn hint_image(int buffer, bint buffer_std) except? 0xFFFFFFFFFFFFFFFF:
     return save_buffer_for_hint(buffer, buffer_std)
 
 
-cdef bint hint_needs_wal() noexcept nogil:
-    return xlog_hint_bit_is_needed() and xlog_insert_allowed()
+cdef int hint_needs_wal() noexcept nogil:
+    if XLogCtl == NULL or not xlog_hint_bit_is_needed():
+        return 0
+    return 1 if xlog_insert_allowed() else 2
 
 
 cdef bint lsn_needs_flush(Lsn upto) noexcept nogil:

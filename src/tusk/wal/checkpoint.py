@@ -15,7 +15,8 @@ from tusk.memory._critical import CriticalSection
 from tusk.memory._interrupts import check as check_for_interrupts
 from tusk.storage import _checkpoint as buffer_writer
 from tusk.storage import _sync
-from tusk.wal import _control, _insert, _xlog, _xlogctl, hooks, segments
+from tusk.wal import _control, _insert, _xlog, _xlogctl, hooks
+from tusk.wal import segments as segment_files
 from tusk.wal.controlfile import CheckPoint, DBState, format_lsn
 
 IS_SHUTDOWN = 0x0001
@@ -58,7 +59,7 @@ class CheckpointStats:
     sync_end: float = 0.0
     buffers_written: int = 0
     slru_written: int = 0
-    segments: segments.SegmentCounts = field(default_factory=segments.SegmentCounts)
+    segments: segment_files.SegmentCounts = field(default_factory=segment_files.SegmentCounts)
     sync_files: int = 0
     longest_sync: float = 0.0
     total_sync: float = 0.0
@@ -337,9 +338,9 @@ def _clean_segments(redo: int, end: int, timeline: int, shutdown: bool, stats: C
     if keep_megabytes:
         # Count back from the end of WAL, not from the redo point: standbys read the newest part.
         keep_from = min(keep_from, max(1, end // size - keep_megabytes // (size // (1024 * 1024))))
-    segments.remove_old_segments(keep_from, redo, end, timeline, _Distance.estimate, stats.segments)
+    segment_files.remove_old_segments(keep_from, redo, end, timeline, _Distance.estimate, stats.segments)
     if not shutdown:
-        segments.preallocate(end, timeline, stats.segments)
+        segment_files.preallocate(end, timeline, stats.segments)
 
 
 def request_checkpoint(flags: int) -> None:
