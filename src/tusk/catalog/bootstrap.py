@@ -13,7 +13,7 @@ from typing import Any
 
 from tusk.catalog import facts
 from tusk.catalog._bootstrap import load_catalog, load_table, to_file, visibility_map
-from tusk.catalog.cache import AMPROCNUM, CLAOID, COLLOID, PROCOID, facts_reader
+from tusk.catalog.cache import AMPROCNUM, facts_reader
 from tusk.catalog.relmapfile import pack_relation_map
 from tusk.catalog.rowbase import Row
 from tusk.catalog.rows import ROW_CLASSES
@@ -53,13 +53,13 @@ class ClusterOptions:
 def _equal_image(index: CatalogIndex) -> bool:
     """Whether every operator class of the index promises that equal means equal bytes."""
     for i, oid in enumerate(index.opclasses):
-        opclass = facts_reader(CLAOID, (oid,))[0]
-        support = facts_reader(AMPROCNUM, (opclass.opcfamily, opclass.opcintype, opclass.opcintype, 4))
+        opclass = facts_reader("pg_opclass", ("oid",), (oid,))[0]
+        support = facts_reader("pg_amproc", AMPROCNUM.keys, (opclass.opcfamily, opclass.opcintype, opclass.opcintype, 4))
         if not support:
             return False
-        prosrc = facts_reader(PROCOID, (support[0].amproc,))[0].prosrc
+        prosrc = facts_reader("pg_proc", ("oid",), (support[0].amproc,))[0].prosrc
         if prosrc == "btvarstrequalimage":
-            collation = facts_reader(COLLOID, (index.collations[i],))
+            collation = facts_reader("pg_collation", ("oid",), (index.collations[i],))
             if not collation or not collation[0].collisdeterministic:
                 return False
         elif prosrc != "btequalimage":

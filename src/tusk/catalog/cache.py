@@ -17,13 +17,19 @@ from tusk.catalog.cacheids import CACHES
 from tusk.catalog.facts import builtin_rows
 from tusk.catalog.rowbase import Row
 
-Reader = Callable[["SysCache", tuple[Any, ...]], list[Any]]
+# (catalog, column names, values) -> the rows where the columns have these values
+Reader = Callable[[str, tuple[str, ...], tuple[Any, ...]], list[Any]]
 
 
 class SysCache:
-    """One syscache. ``entries`` maps full keys to rows or None; ``lists`` maps key prefixes to lists."""
+    """One syscache. ``entries`` maps full keys to rows or None; ``lists`` maps key prefixes to lists.
 
-    __slots__ = ("catalog", "entries", "id", "index_oid", "keys", "lists", "name", "nkeys")
+    ``hashes`` finds entries by the hash value that invalidation messages carry; ``version`` counts invalidations.
+    """
+
+    __slots__ = (
+        "catalog", "entries", "hashes", "id", "index_oid", "key_types", "keys", "lists", "name", "nkeys", "version",
+    )  # fmt: skip
 
     def __init__(self, name: str, cache_id: int, catalog: str, index_oid: int, keys: tuple[str, ...]) -> None:
         self.name = name
@@ -32,8 +38,11 @@ class SysCache:
         self.index_oid = index_oid
         self.keys = keys
         self.nkeys = len(keys)
+        self.key_types: tuple[str, ...] = ()
         self.entries: dict[Any, Any] = {}
         self.lists: dict[tuple[Any, ...], list[Any]] = {}
+        self.hashes: dict[int, list[Any]] = {}
+        self.version = 0
 
     def __repr__(self) -> str:
         return f"<SysCache {self.name}>"
@@ -42,10 +51,25 @@ class SysCache:
         """The cache key of a row."""
         return tuple(getattr(row, name) for name in self.keys)
 
+    def remember(self, key: tuple[Any, ...], row: Any, hash_value: int) -> None:
+        """Cache a row or its absence (None)."""
+        self.entries[key] = row
+        self.hashes.setdefault(hash_value, []).append(key)
+
+    def invalidate(self, hash_value: int) -> None:
+        """Forget what a message names; 0 forgets everything. Lists are forgotten in any case."""
+        self.version += 1
+        self.lists.clear()
+        if hash_value == 0:
+            self.entries.clear()
+            self.hashes.clear()
+        else:
+            for key in self.hashes.pop(hash_value, ()):
+                self.entries.pop(key, None)
+
     def clear(self) -> None:
         """Forget everything."""
-        self.entries.clear()
-        self.lists.clear()
+        self.invalidate(0)
 
 
 ALL_CACHES: tuple[SysCache, ...] = tuple(SysCache(name, *description) for name, description in CACHES.items())
@@ -53,31 +77,31 @@ BY_NAME: dict[str, SysCache] = {cache.name: cache for cache in ALL_CACHES}
 
 
 class _Facts:
-    """Answers from the built-in rows, through one index per cache and prefix length."""
+    """Answers from the built-in rows, through one dict per set of columns asked for."""
 
     def __init__(self) -> None:
-        self.indexes: dict[tuple[int, int], dict[tuple[Any, ...], list[Any]]] = {}
+        self.indexes: dict[tuple[str, tuple[str, ...]], dict[tuple[Any, ...], list[Any]]] = {}
 
-    def __call__(self, cache: SysCache, prefix: tuple[Any, ...]) -> list[Any]:
-        n = len(prefix)
-        index = self.indexes.get((cache.id, n))
+    def __call__(self, catalog: str, columns: tuple[str, ...], values: tuple[Any, ...]) -> list[Any]:
+        index = self.indexes.get((catalog, columns))
         if index is None:
             index = {}
-            names = cache.keys[:n]
-            for row in builtin_rows(cache.catalog):
-                index.setdefault(tuple([getattr(row, name) for name in names]), []).append(row)
-            self.indexes[cache.id, n] = index
-        return index.get(prefix, [])
+            for row in builtin_rows(catalog):
+                index.setdefault(tuple([getattr(row, name) for name in columns]), []).append(row)
+            self.indexes[catalog, columns] = index
+        return index.get(values, [])
 
 
 facts_reader: Reader = _Facts()
 _reader: Reader = facts_reader
+_hash_key: Callable[[tuple[str, ...], tuple[Any, ...]], int] | None = None
 
 
-def set_reader(reader: Reader | None) -> None:
+def set_reader(reader: Reader | None, hash_key: Callable[[tuple[str, ...], tuple[Any, ...]], int] | None = None) -> None:
     """Choose where cache misses are answered: None is the built-in facts. Empties the caches."""
-    global _reader
+    global _reader, _hash_key
     _reader = facts_reader if reader is None else reader
+    _hash_key = hash_key
     for cache in ALL_CACHES:
         cache.clear()
 
@@ -87,11 +111,18 @@ def lookup(cache: SysCache, *key: Any) -> Any:
     try:
         return cache.entries[key]
     except KeyError:
-        pass
+        return _miss(cache, key)
+
+
+def _miss(cache: SysCache, key: tuple[Any, ...]) -> Any:
     assert len(key) == cache.nkeys, f"{cache.name} has {cache.nkeys} keys"
-    found = _reader(cache, key)
-    row = found[0] if found else None
-    cache.entries[key] = row
+    while True:
+        version = cache.version
+        found = _reader(cache.catalog, cache.keys, key)
+        row = found[0] if found else None
+        if cache.version == version:
+            break
+    cache.remember(key, row, 1 if _hash_key is None else _hash_key(cache.key_types, key))
     return row
 
 
@@ -101,9 +132,21 @@ def lookup_list(cache: SysCache, *prefix: Any) -> list[Any]:
         return cache.lists[prefix]
     except KeyError:
         pass
-    found = _reader(cache, prefix)
+    while True:
+        version = cache.version
+        found = _reader(cache.catalog, cache.keys[: len(prefix)], prefix)
+        if cache.version == version:
+            break
     cache.lists[prefix] = found
     return found
+
+
+def scan_rows(catalog: str, /, **columns: Any) -> list[Any]:
+    """The rows of a catalog where the named columns have these values, uncached, by an index where one fits.
+
+    Without columns it is every row. This is what systable_beginscan is for in PostgreSQL.
+    """
+    return _reader(catalog, tuple(columns), tuple(columns.values()))
 
 
 def exists(cache: SysCache, *key: Any) -> bool:
