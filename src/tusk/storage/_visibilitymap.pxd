@@ -35,3 +35,6 @@ cdef long long visibilitymap_prepare_truncate(const RelFileLocator *locator, cha
 ctypedef Lsn (*log_heap_visible_fn)(const RelFileLocator *locator, Buffer heap_buffer, Buffer vm_buffer,
                                     TransactionId cutoff_xid, uint8_t flags) except 0
 cdef log_heap_visible_fn log_heap_visible_hook
+# Logs a full-page image of a map page whose tail was cut, if hints are WAL-logged; in a critical section.
+ctypedef int (*log_vm_truncate_fn)(Buffer buffer) except -1
+cdef log_vm_truncate_fn log_vm_truncate_hook
