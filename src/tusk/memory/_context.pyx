@@ -210,8 +210,10 @@ cdef class MemoryContext:
 
     cpdef reset(self):
         """Delete all children and free everything in this context (MemoryContextReset)."""
+        cdef MemoryContext child
         while self._children:
-            (<MemoryContext> self._children[len(self._children) - 1]).delete()
+            child = self._children[len(self._children) - 1]
+            child.delete()
         self.reset_only()
 
     cpdef reset_only(self):
@@ -257,9 +259,10 @@ cdef class MemoryContext:
         self._free = self._end = NULL
         self._total_bytes = 0
         self._nblocks = 0
-        if self.parent is not None:
-            self.parent._children.remove(self)
+        cdef MemoryContext parent = self.parent
+        if parent is not None:
             self.parent = None
+            parent._children.remove(self)       # may drop the last reference to this context
 
     def set_ident(self, ident: str | None) -> None:
         """What this context belongs to, shown beside its name (MemoryContextSetIdentifier)."""
