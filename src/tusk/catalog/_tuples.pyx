@@ -1,0 +1,210 @@
+"""Reading and writing rows of the real catalogs: what the caches miss, and what DDL changes.
+
+Reads use the catalog snapshot and an index whose leading columns are those asked for; writes keep every index of the
+catalog and register the invalidations (CatalogTupleInsert, CatalogTupleUpdate, CatalogTupleDelete, systable scans).
+Locks: AccessShareLock on the catalog while reading, RowExclusiveLock while writing; pins only within a call.
+"""
+
+from libc.stdint cimport uint8_t
+from libc.stdlib cimport free
+from libc.string cimport memset
+from tusk._types cimport BlockNumber, Datum, ItemPointerData, OffsetNumber, Oid, tid_block, tid_offset, tid_set
+from tusk.access._relation cimport Relation
+from tusk.access._tuple cimport HeapTupleData, heap_form_tuple_malloc, heap_getattr
+from tusk.access.heap._heap cimport TU_None, TU_Summarizing, heap_insert, simple_heap_delete
+from tusk.access.heap._update cimport simple_heap_update
+from tusk.access.heap._scan cimport HeapScan, begin_heap_scan, heap_fetch
+from tusk.catalog._codec cimport RowCodec, codec_of
+from tusk.catalog._relcache cimport catalog_relation
+from tusk.storage._buffer cimport release_buffer
+from tusk.transaction._lock cimport AccessShareLock, RowExclusiveLock, lock_relation_oid, unlock_relation_oid
+from tusk.transaction._snapshot cimport (
+    Snapshot, SnapshotSelf, get_catalog_snapshot, register_snapshot, unregister_snapshot)
+from tusk.transaction._varsup cimport get_new_object_id
+from tusk.transaction._xact cimport get_current_command_id
+
+from tusk.catalog import inval
+from tusk.catalog.schema import schema_of, schemas
+from tusk.errors import SqlError, errcode
+
+cdef dict _index_choice = {}        # (catalog, columns) -> (index oid, columns in index order) or None
+cdef dict _oid_index = {}           # catalog -> oid of its unique index on the oid column
+
+
+cdef object _choose_index(str catalog, tuple columns):
+    """An index whose leading columns are exactly the ones given."""
+    key = (catalog, columns)
+    if key in _index_choice:
+        return _index_choice[key]
+    schema = schema_of(catalog)
+    wanted = {schema.attnum(name) for name in columns}
+    choice = None
+    for index in schema.indexes:
+        if columns and set(index.attnums[:len(wanted)]) == wanted:
+            names = tuple([schema.columns[attnum - 1].name for attnum in index.attnums[:len(wanted)]])
+            choice = (index.oid, tuple([columns.index(name) for name in names]))
+            break
+    _index_choice[key] = choice
+    return choice
+
+
+cdef list _scan_heap(Relation rel, RowCodec codec, tuple columns, tuple values, Snapshot snapshot):
+    """Every visible row with these values, by reading the whole heap."""
+    cdef list rows = []
+    cdef HeapScan scan
+    cdef HeapTupleData *tup
+    cdef Datum datum
+    cdef uint8_t isnull
+    cdef int i, n = len(columns)
+    cdef bint matches
+    cdef list attnums = [codec.desc.attnum_of(name) for name in columns]
+    scan = begin_heap_scan(rel, snapshot)
+    try:
+        while True:
+            tup = scan.next_tuple()
+            if tup == NULL:
+                break
+            matches = True
+            for i in range(n):
+                datum = heap_getattr(tup.t_data, attnums[i], &codec.desc.c, &isnull)
+                found = None if isnull else codec.decode_value(attnums[i], datum)
+                if found != values[i]:
+                    matches = False
+                    break
+            if matches:
+                rows.append(codec.decode(tup.t_data, &tup.t_self))
+    finally:
+        scan.end()
+    return rows
+
+
+cdef list _scan(str catalog, tuple columns, tuple values, Snapshot snapshot):
+    cdef RowCodec codec = codec_of(catalog)
+    cdef Oid oid = codec.row_class.catalog_oid
+    cdef Relation rel
+    cdef Oid db
+    rel = catalog_relation(oid)
+    db = rel.lock_db()
+    lock_relation_oid(db, oid, AccessShareLock)
+    try:
+        # The lock may have brought an invalidation that moved the catalog.
+        rel = catalog_relation(oid)
+        return _scan_heap(rel, codec, columns, values, snapshot)
+    finally:
+        unlock_relation_oid(db, oid, AccessShareLock)
+
+
+def read_rows(str catalog, tuple columns, tuple values):
+    """The rows of a catalog where the columns have these values: the reader behind all caches."""
+    cdef Snapshot snapshot = register_snapshot(get_catalog_snapshot())
+    try:
+        return _scan(catalog, columns, values, snapshot)
+    finally:
+        unregister_snapshot(snapshot)
+
+
+def read_rows_self(str catalog, tuple columns, tuple values):
+    """Like `read_rows`, but seeing what is committed at the moment, our own changes included (SnapshotSelf)."""
+    return _scan(catalog, columns, values, SnapshotSelf)
+
+
+cdef int _insert_index_entries(Relation rel, RowCodec codec, HeapTupleData *tup, bint only_summarizing) except -1:
+    raise SqlError(errcode.FEATURE_NOT_SUPPORTED, "inserting into catalog indexes is not supported yet")
+
+
+def new_oid(str catalog, str column="oid"):
+    """An OID that no row of the catalog has (GetNewOidWithIndex)."""
+    cdef Oid oid
+    while True:
+        oid = get_new_object_id()
+        if not _scan(catalog, (column,), (int(oid),), SnapshotSelf):
+            return int(oid)
+
+
+def insert_row(row):
+    """Store a new row; its ``t_self`` is set. Who needs to see it increments the command counter."""
+    cdef RowCodec codec = codec_of(row.catalog_name)
+    cdef Oid oid = codec.row_class.catalog_oid
+    cdef Relation rel = catalog_relation(oid)
+    cdef Oid db = rel.lock_db()
+    cdef HeapTupleData *tup
+    lock_relation_oid(db, oid, RowExclusiveLock)
+    try:
+        rel = catalog_relation(oid)
+        codec.encode(row)
+        tup = heap_form_tuple_malloc(codec.desc, codec.values, codec.nulls)
+        try:
+            heap_insert(rel, tup, get_current_command_id(True), 0, None)
+            row.t_self = (int(tid_block(&tup.t_self)), int(tid_offset(&tup.t_self)))
+            inval.invalidate_heap_row(None, row)
+            _insert_index_entries(rel, codec, tup, False)
+        finally:
+            free(tup)
+    finally:
+        unlock_relation_oid(db, oid, RowExclusiveLock)
+    return row
+
+
+def update_row(row, old=None):
+    """Replace the row stored at ``row.t_self`` by row; ``old`` is what was there, read again where it is not given."""
+    cdef RowCodec codec = codec_of(row.catalog_name)
+    cdef Oid oid = codec.row_class.catalog_oid
+    cdef Relation rel = catalog_relation(oid)
+    cdef Oid db = rel.lock_db()
+    cdef HeapTupleData *tup
+    cdef ItemPointerData tid
+    cdef int update_indexes = TU_None
+    if row.t_self is None:
+        raise ValueError(f"row of {row.catalog_name} is not a stored one")
+    tid_set(&tid, row.t_self[0], row.t_self[1])
+    lock_relation_oid(db, oid, RowExclusiveLock)
+    try:
+        rel = catalog_relation(oid)
+        if old is None:
+            old = _fetch(rel, codec, &tid)
+        codec.encode(row)
+        tup = heap_form_tuple_malloc(codec.desc, codec.values, codec.nulls)
+        try:
+            simple_heap_update(rel, &tid, tup, &update_indexes)
+            row.t_self = (int(tid_block(&tup.t_self)), int(tid_offset(&tup.t_self)))
+            inval.invalidate_heap_row(old, row)
+            if update_indexes != TU_None:
+                _insert_index_entries(rel, codec, tup, update_indexes == TU_Summarizing)
+        finally:
+            free(tup)
+    finally:
+        unlock_relation_oid(db, oid, RowExclusiveLock)
+    return row
+
+
+def delete_row(row):
+    """Remove a stored row."""
+    cdef RowCodec codec = codec_of(row.catalog_name)
+    cdef Oid oid = codec.row_class.catalog_oid
+    cdef Relation rel = catalog_relation(oid)
+    cdef Oid db = rel.lock_db()
+    cdef ItemPointerData tid
+    if row.t_self is None:
+        raise ValueError(f"row of {row.catalog_name} is not a stored one")
+    tid_set(&tid, row.t_self[0], row.t_self[1])
+    lock_relation_oid(db, oid, RowExclusiveLock)
+    try:
+        rel = catalog_relation(oid)
+        simple_heap_delete(rel, &tid)
+        inval.invalidate_heap_row(row, None)
+    finally:
+        unlock_relation_oid(db, oid, RowExclusiveLock)
+
+
+cdef object _fetch(Relation rel, RowCodec codec, const ItemPointerData *tid):
+    """The row version at a place, as our own command sees it."""
+    cdef HeapTupleData tup
+    cdef int buf = 0
+    memset(&tup, 0, sizeof(tup))
+    tup.t_self = tid[0]
+    if not heap_fetch(rel, SnapshotSelf, &tup, &buf, False):
+        raise SqlError(errcode.INTERNAL_ERROR, f"tuple of {codec.catalog} to be updated was not found")
+    try:
+        return codec.decode(tup.t_data, tid)
+    finally:
+        release_buffer(buf)
