@@ -84,6 +84,7 @@ from tusk.storage._smgr cimport (
     smgr_zero_extend,
 )
 
+from tusk.config import on_assign
 from tusk.errors import Severity, SqlError, errcode, report
 from tusk.memory import _lwlock
 from tusk.memory._segment import declare_area
@@ -1798,3 +1799,8 @@ def bench_pin(locator: tuple[int, int, int], int rounds, bint with_lock=False) -
             lock_buffer(buffer, BUFFER_LOCK_UNLOCK)
         release_buffer(buffer)
     return (perf_counter_ns() - begin) / rounds
+
+
+on_assign("zero_damaged_pages")(lambda value: configure(zero_damaged=value))
+on_assign("ignore_checksum_failure")(lambda value: configure(ignore_checksums=value))
+on_assign("track_io_timing")(lambda value: configure(io_timing=value))

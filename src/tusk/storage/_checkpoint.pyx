@@ -41,6 +41,7 @@ from tusk.storage._buffer cimport (
 )
 from tusk.storage._smgr cimport smgr_open, smgr_writeback
 
+from tusk.config import on_assign
 from tusk.memory._segment import declare_area
 
 cdef enum:
@@ -382,3 +383,10 @@ def take_stats() -> dict[str, int]:
     for key in _stats:
         _stats[key] = 0
     return result
+
+
+on_assign("bgwriter_lru_maxpages")(lambda value: configure(lru_maxpages=value))
+on_assign("bgwriter_lru_multiplier")(lambda value: configure(lru_multiplier=value))
+on_assign("bgwriter_delay")(lambda value: configure(delay_ms=value))
+on_assign("checkpoint_flush_after")(lambda value: configure(checkpoint_flush_after=value))
+on_assign("bgwriter_flush_after")(lambda value: configure(bgwriter_flush_after=value))

@@ -20,6 +20,7 @@ from tusk.memory._process cimport ProcGlobal
 from tusk.memory._wait cimport wait_end, wait_start
 from tusk.memory._wait_events cimport WAIT_EVENT_REGISTER_SYNC_REQUEST
 
+from tusk.config import on_assign
 from tusk.errors import Panic, Severity, report
 from tusk.memory import _latch
 from tusk.memory._segment import declare_area
@@ -349,3 +350,6 @@ def set_fsync(enabled: bool) -> None:
     """The setting ``fsync``."""
     global fsync_enabled
     fsync_enabled = bool(enabled)
+
+
+on_assign("fsync")(set_fsync)

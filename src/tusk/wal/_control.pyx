@@ -12,11 +12,11 @@ import time
 from libc.stdint cimport uintptr_t
 from libc.string cimport memcpy
 
-from tusk.storage cimport _buffer
 from tusk.wal._xlogctl cimport wal_settings
 
 from tusk.errors import Panic, errcode
 from tusk.memory._segment import declare_area
+from tusk.storage import _buffer
 from tusk.wal import _xlog, _xlogctl
 from tusk.wal.controlfile import (
     CONTROL_FILE,
@@ -38,7 +38,7 @@ def load(data_directory: str = ".") -> ControlFile:
     _xlogctl.set_wal_segment_size(_local.xlog_seg_size)
     _xlog.set_system_identifier(_local.system_identifier)
     wal_settings.data_checksums = _local.data_checksum_version != 0
-    _buffer.data_checksums_enabled = _local.data_checksum_version != 0
+    _buffer.configure(checksums=_local.data_checksum_version != 0)
     return _local
 
 

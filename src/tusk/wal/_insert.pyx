@@ -559,6 +559,14 @@ def insert_with_pages(rmid: int, info: int, data: bytes, pages: list, flags: int
     return xlog_insert(rmid, info)
 
 
+def switch_segment(mark_unimportant: bool = False) -> int:
+    """Move on to the next WAL segment (RequestXLogSwitch); the end of what was used of the old one."""
+    xlog_begin_insert()
+    if mark_unimportant:
+        xlog_set_record_flags(XLOG_MARK_UNIMPORTANT)
+    return xlog_insert(RM_XLOG_ID, XLOG_SWITCH)
+
+
 def reset_insertion() -> None:
     """Forget a record begun (after an error)."""
     xlog_reset_insertion()

@@ -172,6 +172,8 @@ def startup() -> None:
     if in_recovery:
         report(Severity.LOG, "database system was not properly shut down; automatic recovery in progress")
         _control.update(state=DBState.IN_CRASH_RECOVERY, checkpoint_copy=ckpt)
+        if _recovery_started_hook is not None:
+            _recovery_started_hook()
         hooks.run("startup.reset_unlogged", "cleanup")
         known_flushed = max(checkpoint_end, control.min_recovery_point)
         end = _replay_wal(reader, control.checkpoint, ckpt, known_flushed)
@@ -259,12 +261,19 @@ def _on_segment(segno: int) -> None:
 
 
 _title_hook = None
+_recovery_started_hook = None
 
 
 def set_title_hook(function: object) -> None:
     """``function(name)`` is told the WAL file being replayed, for the process title."""
     global _title_hook
     _title_hook = function  # type: ignore[assignment]  # called with one str
+
+
+def set_recovery_started_hook(function: object) -> None:
+    """``function()`` is called once replay is about to begin, for the postmaster's state."""
+    global _recovery_started_hook
+    _recovery_started_hook = function  # type: ignore[assignment]  # called without arguments
 
 
 def _check_end(reader: _reader.WalReader, known_flushed: int) -> None:
@@ -384,4 +393,4 @@ def shutdown() -> None:
     checkpoint.create_checkpoint(checkpoint.IS_SHUTDOWN | checkpoint.IMMEDIATE)
 
 
-__all__ = ["report_parameters", "set_title_hook", "shutdown", "startup", "update_full_page_writes"]
+__all__ = ["report_parameters", "set_recovery_started_hook", "set_title_hook", "shutdown", "startup", "update_full_page_writes"]
