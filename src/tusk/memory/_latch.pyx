@@ -14,10 +14,12 @@ from posix.unistd cimport getpid, read, write
 
 from tusk.memory cimport _interrupts
 from tusk.memory._atomics cimport atomic_read_u32, atomic_write_u32, full_barrier
+from tusk.memory._debug cimport TUSK_DEBUG
+from tusk.memory._lwlock cimport lwlock_held_count
 from tusk.memory._process cimport MyProc, PGPROC, ProcGlobal, proc_by_number
 from tusk.memory._wait cimport wait_end, wait_start
 
-from tusk.errors import Fatal, errcode
+from tusk.errors import Fatal, Panic, errcode
 
 cdef extern from "<poll.h>" nogil:
     cdef struct pollfd:
@@ -113,6 +115,8 @@ cdef int wait_latch(long timeout_ms, uint32_t wait_event, int socket_fd=-1, bint
     cdef uint32_t *is_set
     cdef uint32_t *maybe_sleeping
     cdef uint64_t drained
+    if TUSK_DEBUG and lwlock_held_count():
+        raise Panic(errcode.INTERNAL_ERROR, "waiting for a latch with LWLocks held")
     if MyProc != NULL:
         is_set = &MyProc.latch_is_set
         maybe_sleeping = &MyProc.latch_maybe_sleeping

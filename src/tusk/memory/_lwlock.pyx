@@ -20,10 +20,11 @@ from tusk.memory._atomics cimport (
     atomic_load_acquire_u64,
     cpu_relax,
 )
+from tusk.memory._debug cimport TUSK_DEBUG
 from tusk.memory._interrupts cimport hold_interrupts, resume_interrupts
 from tusk.memory._wait cimport PG_WAIT_LWLOCK, my_wait_event_info
 
-from tusk.errors import SqlError, errcode
+from tusk.errors import Panic, SqlError, errcode
 from tusk.memory._segment import declare_area
 
 cdef extern from *:
@@ -131,8 +132,15 @@ cdef void _wait_for(LWLock *lock, int mode) noexcept nogil:
         futex_wake(&lock.wake_sequence, INT_MAX, WAIT_SHARED)
 
 
+cdef int _deadlock(LWLock *lock) except -1 nogil:
+    with gil:
+        raise Panic(errcode.INTERNAL_ERROR, f"LWLock {tranche_name(lock.tranche)} is held by this process already")
+
+
 cdef int lwlock_acquire(LWLock *lock, LWLockMode mode) except -1 nogil:
     cdef int at_once = 1
+    if TUSK_DEBUG and lwlock_held_by_me(lock):
+        return _deadlock(lock)
     if _nheld >= MAX_HELD:
         return _too_many()
     hold_interrupts()

@@ -10,6 +10,8 @@ their LSN is durable; that is enforced in `flush_buffer` alone.
 import os
 from typing import Any
 
+from cpython.buffer cimport PyBUF_WRITE
+from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
@@ -30,6 +32,7 @@ from tusk.memory._atomics cimport (
 )
 from tusk.memory._interrupts cimport check_for_interrupts
 from tusk.memory._latch cimport reset_latch, set_latch, wait_latch
+from tusk.memory._debug cimport TUSK_DEBUG
 from tusk.memory._lwlock cimport (
     LW_EXCLUSIVE,
     LW_LOCK_STRIDE,
@@ -85,7 +88,7 @@ from tusk.storage._smgr cimport (
 )
 
 from tusk.config import on_assign
-from tusk.errors import Severity, SqlError, errcode, report
+from tusk.errors import Panic, Severity, SqlError, errcode, report
 from tusk.memory import _lwlock
 from tusk.memory._segment import declare_area
 from tusk.storage import _local_buffer, _md  # noqa: F401  (_md puts itself behind _smgr)
@@ -1161,6 +1164,8 @@ cdef int lock_buffer(Buffer buffer, int mode) except -1:
     if buffer < 0:
         return 0
     cdef LWLock *lock = &buffer_descriptor(buffer).content_lock
+    if TUSK_DEBUG and buffer_pin_count(buffer) == 0:
+        raise Panic(errcode.INTERNAL_ERROR, f"content lock of buffer {buffer} used without a pin")
     if mode == BUFFER_LOCK_UNLOCK:
         return lwlock_release(lock)
     return lwlock_acquire(lock, LW_SHARED if mode == BUFFER_LOCK_SHARE else LW_EXCLUSIVE)
@@ -1549,6 +1554,8 @@ cdef void free_access_strategy(BufferAccessStrategy strategy) noexcept:
 
 cdef int at_end_of_transaction_buffers(bint is_commit) except -1:
     """Warn of pins that a commit has left, and drop them (AtEOXact_Buffers)."""
+    if TUSK_DEBUG and is_commit and _lwlock.held_count():
+        raise Panic(errcode.INTERNAL_ERROR, f"LWLocks held at commit: {_lwlock.held_locks()}")
     if _pins == 0 and local_pins == 0:
         return 0
     if is_commit:
@@ -1637,7 +1644,7 @@ cdef class pinned:
     @property
     def page(self) -> memoryview:
         """The page; valid inside the block only."""
-        return <char[:BLCKSZ]> buffer_page(self.buffer)
+        return PyMemoryView_FromMemory(buffer_page(self.buffer), BLCKSZ, PyBUF_WRITE)
 
     @property
     def block(self) -> int:
