@@ -6,7 +6,7 @@ from typing import Any
 
 from tusk.errors import SqlError, errcode
 from tusk.types.codec import Buffer, Codec, register_codec
-from tusk.types.registry import CallContext, function, invalid_text, setting
+from tusk.types.registry import CallContext, function, setting
 
 BYTEAOID = 17
 
@@ -24,7 +24,7 @@ def parse_bytea(text: str) -> bytes:
     def unescape(match: re.Match[bytes]) -> bytes:
         body = match[1]
         if body is None:
-            raise invalid_text("bytea", text)
+            raise SqlError(errcode.INVALID_TEXT_REPRESENTATION, "invalid input syntax for type bytea")
         return b"\\" if body == b"\\" else bytes((int(body, 8),))
 
     return _ESCAPE.sub(unescape, data)

@@ -78,7 +78,14 @@ def _full_mapping(collation: int) -> bool:
 
 def _simple(text: str, mapping: Callable[[str], str]) -> str:
     # Mappings that change the length are not in libc and the C.UTF-8 locale: such characters stay.
-    return "".join(mapped if len(mapped := mapping(c)) == 1 else c for c in text)
+    return "".join(mapped if len(mapped := mapping(c)) == 1 else _simple_exception(c, mapping) for c in text)
+
+
+def _simple_exception(character: str, mapping: Callable[[str], str]) -> str:
+    if character == "\u0130" and mapping is str.lower:
+        return "i"
+    titled = character.title() if mapping is str.upper else character
+    return titled if len(titled) == 1 else character
 
 
 def to_lower(text: str, collation: int) -> str:

@@ -1,5 +1,6 @@
 """float4 and float8: shortest output, input, arithmetic with PostgreSQL's range errors, mathematical functions."""
 
+import importlib
 import math
 import struct
 from collections.abc import Callable
@@ -447,23 +448,32 @@ def _gamma(value: float) -> float:
         raise overflow()
     if value == math.inf:
         return value
-    try:
-        result = math.gamma(value)
-    except (OverflowError, ValueError) as error:
-        raise overflow() from error
+    if value == 0 or (value < 0 and value == math.floor(value)):
+        raise overflow()
+    result = _libm("tgamma")(value)
+    if math.isinf(result):
+        raise overflow()
     if result == 0:
         raise underflow()
     return result
 
 
+def _libm(name: str) -> Callable[[float], float]:
+    """A function of the C library: Python's own gamma functions differ from it in the last digit."""
+    ctypes = importlib.import_module("ctypes")
+    found = getattr(ctypes.CDLL(None), name)
+    found.restype = ctypes.c_double
+    found.argtypes = [ctypes.c_double]
+    call: Callable[[float], float] = found
+    return call
+
+
 @function("dlgamma")
 def _lgamma(value: float) -> float:
-    try:
-        return math.lgamma(value)
-    except OverflowError as error:
-        raise overflow() from error
-    except ValueError:
-        return math.inf
+    result = _libm("lgamma")(value)
+    if math.isinf(result) and not math.isinf(value) and not (value <= 0 and value == math.floor(value)):
+        raise overflow()
+    return result
 
 
 function("radians")(lambda value: _make_mul(8)(value, math.pi / 180))
