@@ -1,7 +1,21 @@
 # cython: language_level=3
 """Heavyweight locks: relations, tuples, transactions, objects, advisory (storage/lock.h, lmgr.h)."""
 
-from tusk._types cimport BlockNumber, ItemPointerData, OffsetNumber, Oid, TransactionId, uint8_t, uint16_t, uint32_t, uint64_t
+from tusk._types cimport (
+    BlockNumber,
+    ItemPointerData,
+    OffsetNumber,
+    Oid,
+    TransactionId,
+    int32_t,
+    int64_t,
+    uint8_t,
+    uint16_t,
+    uint32_t,
+    uint64_t,
+)
+from tusk.memory._dlist cimport dlist_head, dlist_node
+from tusk.memory._process cimport PGPROC
 
 cdef enum:
     NoLock = 0
@@ -88,10 +102,49 @@ cdef inline LOCKTAG tag_transaction(TransactionId xid) noexcept nogil:
 cdef inline LOCKTAG tag_object(Oid db, Oid classid, Oid objid, uint16_t subid) noexcept nogil:
     return make_locktag(db, classid, objid, subid, LOCKTAG_OBJECT, DEFAULT_LOCKMETHOD)
 
+cdef struct LOCK:                       # in shared memory, one for each locked object
+    LOCK *hash_next
+    LOCKTAG tag
+    uint32_t hashcode
+    uint32_t grantMask
+    uint32_t waitMask
+    int32_t nRequested
+    int32_t nGranted
+    int32_t requested[10]
+    int32_t granted[10]
+    dlist_head procLocks
+    dlist_head waitProcs                # PGPROC.links
+
+cdef struct PROCLOCK:                   # one for each holder or waiter of a LOCK
+    dlist_node lockLink                 # must be first
+    dlist_node procLink                 # must be second
+    LOCK *myLock
+    PGPROC *myProc
+    PGPROC *groupLeader
+    PROCLOCK *hash_next
+    uint32_t holdMask
+    uint32_t releaseMask
+
+cdef inline PROCLOCK *proclock_of_proc_link(dlist_node *node) noexcept nogil:
+    return <PROCLOCK *> (<char *> node - sizeof(dlist_node))
+
+cdef uint32_t *lock_conflicts(int method) noexcept nogil    # by mode: mask of conflicting modes
+cdef bint lock_check_conflicts(int mode, LOCK *lock, PROCLOCK *proclock) noexcept nogil
+cdef void grant_lock(LOCK *lock, PROCLOCK *proclock, int mode) noexcept nogil
+cdef void proc_lock_wakeup(LOCK *lock) noexcept nogil
+
 # The lock manager proper. lock_acquire raises on deadlock (40P01), lock_timeout (55P03), cancel, 53200.
 cdef int lock_acquire(const LOCKTAG *tag, int mode, bint session, bint dont_wait) except -1
 cdef int lock_release(const LOCKTAG *tag, int mode, bint session) except -1       # 0: was not held (warned)
 cdef int lock_release_all(int method, bint all_locks) except -1
+cdef int lock_release_session(int method) except -1
+cdef int lock_release_owner(uint32_t subxid) except -1
+cdef int lock_reassign_owner(uint32_t subxid, uint32_t parent) except -1
+cdef int lock_error_cleanup() except -1
+cdef bint lock_has_waiters(const LOCKTAG *tag, int mode) except -1
+cdef int virtual_xact_lock_table_insert(uint32_t lxid) except -1 nogil
+cdef int virtual_xact_lock_table_cleanup() except -1
+cdef int virtual_xact_lock(int procno, uint32_t lxid, bint wait) except -1
 cdef bint lock_held_by_me(const LOCKTAG *tag, int mode, bint or_stronger) noexcept nogil
 cdef bint do_lock_modes_conflict(int mode1, int mode2) noexcept nogil
 
@@ -121,3 +174,7 @@ cdef int speculative_insertion_wait(TransactionId xid, uint32_t token) except -1
 # catalog.inval sets it: read the shared invalidation queue (called after a relation lock is granted).
 ctypedef int (*accept_invalidations_fn)() except -1
 cdef accept_invalidations_fn accept_invalidations_hook
+
+# _xact sets it: an access exclusive lock on a relation will be logged, so this transaction needs an id.
+ctypedef TransactionId (*assign_xid_fn)() except 0
+cdef assign_xid_fn assign_xid_hook

@@ -30,3 +30,4 @@ cdef int multixact_id_set_oldest_member() except -1
 cdef int multixact_id_set_oldest_visible() except -1
 cdef MultiXactId read_next_multixact_id() noexcept nogil
 cdef MultiXactId get_oldest_multixact_id() except 0
+cdef int at_eoxact_multixact() except -1

@@ -2,6 +2,24 @@
 """Snapshots: what a scan may see (utils/snapshot.h, snapmgr.h), and the horizons of what nobody can see."""
 
 from tusk._types cimport CommandId, FullTransactionId, Lsn, TransactionId, int32_t, uint32_t, uint64_t
+from tusk.transaction._clog cimport (
+    transaction_id_did_abort,
+    transaction_id_did_commit,
+    transaction_id_get_commit_lsn,
+)
+from tusk.transaction._procarray cimport (
+    VISHORIZON_CATALOG,
+    VISHORIZON_DATA,
+    VISHORIZON_SHARED,
+    VISHORIZON_TEMP,
+    GlobalVisState,
+    get_oldest_non_removable_transaction_id,
+    global_vis_test_for,
+    global_vis_test_is_removable_full_xid,
+    global_vis_test_is_removable_xid,
+    transaction_id_is_in_progress,
+)
+from tusk.transaction._state cimport RecentXmin, TransactionXmin
 
 cdef enum SnapshotKind:
     SNAPSHOT_MVCC = 0
@@ -11,18 +29,6 @@ cdef enum SnapshotKind:
     SNAPSHOT_DIRTY = 4
     SNAPSHOT_HISTORIC_MVCC = 5
     SNAPSHOT_NON_VACUUMABLE = 6
-
-# Which horizon counts for a relation (GlobalVisHorizonKind): shared catalogs, catalogs, user data, own temporary.
-cdef enum GlobalVisKind:
-    VISHORIZON_SHARED = 0
-    VISHORIZON_CATALOG = 1
-    VISHORIZON_DATA = 2
-    VISHORIZON_TEMP = 3
-
-cdef struct GlobalVisState:
-    FullTransactionId definitely_needed     # ids at or after it may still be seen as running by somebody
-    FullTransactionId maybe_needed          # ids before it are removable for certain
-
 
 cdef class Snapshot:
     cdef readonly int kind
@@ -54,10 +60,6 @@ cdef Snapshot SnapshotToast
 cdef Snapshot make_dirty_snapshot()
 cdef Snapshot make_non_vacuumable_snapshot(GlobalVisState *vistest)
 
-# Oldest xid that this backend's snapshots need; transaction-wide.
-cdef TransactionId TransactionXmin
-cdef TransactionId RecentXmin
-
 cdef Snapshot get_transaction_snapshot()
 cdef Snapshot get_latest_snapshot()
 cdef Snapshot get_catalog_snapshot()
@@ -75,15 +77,10 @@ cdef int unregister_snapshot(Snapshot snapshot) except -1
 cdef bint have_registered_or_active_snapshot() noexcept
 cdef bint first_snapshot_set() noexcept nogil
 
-# Visibility of ids. 1, 0, or -1 with an exception (a commit log or subtrans page could not be read).
+# Whether a transaction had not ended when the snapshot was taken: 1, 0, or -1 with an exception.
 cdef int xid_in_mvcc_snapshot(TransactionId xid, Snapshot snapshot) except -1 nogil
-cdef int transaction_id_is_in_progress(TransactionId xid) except -1 nogil
-cdef int transaction_id_did_commit(TransactionId xid) except -1 nogil
-cdef int transaction_id_did_abort(TransactionId xid) except -1 nogil
-cdef Lsn transaction_id_get_commit_lsn(TransactionId xid) except? 0xffffffffffffffff nogil
 
-# Horizons.
-cdef GlobalVisState *global_vis_test_for(int kind) noexcept
-cdef int global_vis_test_is_removable_xid(GlobalVisState *state, TransactionId xid) except -1 nogil
-cdef int global_vis_test_is_removable_full_xid(GlobalVisState *state, FullTransactionId fxid) except -1 nogil
-cdef TransactionId get_oldest_non_removable_transaction_id(int kind) except 0
+cdef int snapshot_set_command_id(CommandId curcid) noexcept
+cdef int at_sub_commit_snapshot(int level) except -1
+cdef int at_sub_abort_snapshot(int level) except -1
+cdef int at_eoxact_snapshot(bint is_commit, bint reset_xmin) except -1

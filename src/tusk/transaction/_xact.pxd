@@ -2,8 +2,15 @@
 """The transaction state of this backend: ids, command counter, blocks and savepoints (access/xact.h)."""
 
 from tusk._types cimport CommandId, FullTransactionId, Lsn, Oid, TransactionId, int32_t, int64_t, uint32_t
-
-ctypedef uint32_t SubTransactionId
+from tusk.transaction._state cimport (
+    MyXactFlags,
+    SubTransactionId,
+    XactDeferrable,
+    XactIsoLevel,
+    XactReadOnly,
+    get_current_timestamp,
+    transaction_id_is_current,
+)
 
 cdef enum:
     InvalidSubTransactionId = 0
@@ -29,29 +36,31 @@ cdef enum:
     XACT_FLAGS_NEEDIMMEDIATECOMMIT = 4
     XACT_FLAGS_PIPELINING = 8
 
-# Events of C and Python callbacks. ABORT and later ones must not raise.
+# Events of C and Python callbacks, in the order in which a transaction meets them. Only PRE_COMMIT may raise freely
+# (and run SQL); an error in PRE_RECORD still aborts; what raises later leaves an ended transaction behind.
 cdef enum XactEvent:
-    XACT_EVENT_PRE_COMMIT = 0       # may raise and may run SQL
-    XACT_EVENT_COMMIT = 1           # durable and visible; must not raise
-    XACT_EVENT_ABORT = 2
-    XACT_EVENT_START = 3            # a transaction began
-    XACT_EVENT_COMMAND_END = 4      # the command counter moved on
-    XACT_EVENT_CLEANUP = 5          # an aborted transaction is being forgotten (after ROLLBACK)
+    XACT_EVENT_START = 0            # a transaction began
+    XACT_EVENT_COMMAND_END = 1      # the command counter moved on: make catalog changes visible to oneself
+    XACT_EVENT_PRE_COMMIT = 2       # deferred triggers, portals, ON COMMIT actions; again while new work appears
+    XACT_EVENT_PRE_RECORD = 3       # interrupts are held: relation map
+    XACT_EVENT_COMMIT = 4           # durable and visible, locks still held: send invalidations
+    XACT_EVENT_POST_COMMIT = 5      # locks released
+    XACT_EVENT_PRE_ABORT = 6        # the transaction still has its id: portals, notifies, relation map
+    XACT_EVENT_ABORT = 7            # no longer running, locks still held
+    XACT_EVENT_POST_ABORT = 8       # locks released
+    XACT_EVENT_CLEANUP = 9          # the aborted transaction is forgotten (after ROLLBACK)
 
 cdef enum SubXactEvent:
     SUBXACT_EVENT_START = 0
-    SUBXACT_EVENT_COMMIT = 1
-    SUBXACT_EVENT_ABORT = 2
-    SUBXACT_EVENT_PRE_COMMIT = 3
-    SUBXACT_EVENT_CLEANUP = 4
+    SUBXACT_EVENT_PRE_COMMIT = 1
+    SUBXACT_EVENT_COMMIT = 2
+    SUBXACT_EVENT_PRE_ABORT = 3     # the id still counts as running
+    SUBXACT_EVENT_ABORT = 4
+    SUBXACT_EVENT_CLEANUP = 5
 
 ctypedef int (*xact_hook)(int event) except -1
 ctypedef int (*subxact_hook)(int event, SubTransactionId mysubid, SubTransactionId parentsubid) except -1
 
-cdef int XactIsoLevel
-cdef bint XactReadOnly
-cdef bint XactDeferrable
-cdef int MyXactFlags
 cdef Lsn XactLastCommitEnd
 
 cdef inline bint isolation_uses_xact_snapshot() noexcept:
@@ -64,7 +73,6 @@ cdef TransactionId get_top_transaction_id_if_any() noexcept nogil
 cdef FullTransactionId get_top_full_transaction_id() except 0
 cdef FullTransactionId get_top_full_transaction_id_if_any() noexcept nogil
 cdef FullTransactionId get_current_full_transaction_id() except 0
-cdef bint transaction_id_is_current(TransactionId xid) noexcept nogil
 cdef SubTransactionId get_current_sub_transaction_id() noexcept nogil
 cdef bint sub_transaction_is_active(SubTransactionId subxid) noexcept nogil
 cdef int get_current_transaction_nest_level() noexcept nogil
@@ -73,7 +81,6 @@ cdef int command_counter_increment() except -1
 cdef int64_t get_current_transaction_start_timestamp() noexcept nogil
 cdef int64_t get_current_statement_start_timestamp() noexcept nogil
 cdef int set_current_statement_start_timestamp() noexcept nogil
-cdef int64_t get_current_timestamp() noexcept nogil                # µs from 2000-01-01 UTC
 cdef bint is_transaction_state() noexcept nogil
 cdef bint is_aborted_transaction_block_state() noexcept nogil
 cdef bint is_transaction_block() noexcept nogil
@@ -88,3 +95,21 @@ cdef int abort_current_transaction() except -1
 # Called in order of registration (at commit) or its reverse (at abort).
 cdef int register_xact_hook(xact_hook hook) except -1
 cdef int register_subxact_hook(subxact_hook hook) except -1
+
+# catalog.inval fills these. The messages (16 bytes each) stay its own.
+cdef struct InvalidationHooks:
+    # Messages to put into the commit record; returns how many.
+    int (*committed_messages)(char **messages, bint *init_file) except -1
+    # Replay on a standby: (messages, n, init_file, database, tablespace).
+    int (*process_committed)(const char *messages, int n, bint init_file, Oid db, Oid spc) except -1
+    # Messages of the command that ends, for logical decoding; returns how many.
+    int (*command_messages)(char **messages) except -1
+
+cdef InvalidationHooks invalidation_hooks
+
+# stats fills these: 16-byte xl_xact_stats_item of dropped statistics.
+cdef struct StatsHooks:
+    int (*dropped)(bint is_commit, char **items) except -1
+    int (*drop_redo)(const char *items, int n) except -1
+
+cdef StatsHooks stats_hooks
