@@ -287,6 +287,11 @@ def truncate(oldest_xact: int, oldest_xact_db: int) -> None:
     truncate_clog(oldest_xact, oldest_xact_db)
 
 
+def advance_oldest(oldest_xact: int) -> None:
+    """Start-up: ids before this were truncated away."""
+    advance_oldest_clog_xid(oldest_xact)
+
+
 def sync_segment(segno: int) -> None:
     """Checkpointer: make a segment durable."""
     slru_sync_segment(&ctl, segno)

@@ -46,6 +46,7 @@ from tusk.wal._insert cimport xlog_begin_insert, xlog_insert, xlog_register_data
 from tusk.wal._record cimport RM_COMMIT_TS_ID
 from tusk.wal._redo cimport DecodedRecord, in_recovery, register_redo
 
+from tusk.config import settings
 from tusk.errors import SqlError, errcode
 from tusk.memory._segment import declare_area
 
@@ -245,6 +246,22 @@ def deactivate() -> None:
     lwlock_release(main_lock(CommitTsLock))
     from tusk.transaction._slru import remove_all_segments
     remove_all_segments("pg_commit_ts")
+
+
+def startup() -> None:
+    """Before replay."""
+    slru_set_latest_page(&ctl, <TransactionId> TransamVariables.nextXid // XACTS_PER_PAGE)
+    if TransamVariables.oldestCommitTsXid != 0:
+        # The primary kept times when this checkpoint was made; replay goes on keeping them.
+        shared.active = 1
+
+
+def complete_initialization() -> None:
+    """After replay the setting of this server decides (CompleteCommitTsInitialization)."""
+    if settings.track_commit_timestamp:
+        activate()
+    elif shared.active or slru_segments(&ctl):
+        deactivate()
 
 
 def parameter_change(new_value: bool) -> None:

@@ -263,6 +263,11 @@ def set_limits(oldest_xid: int, oldest_xid_db: int) -> None:
     set_transaction_id_limit(oldest_xid, oldest_xid_db)
 
 
+def commit_ts_range() -> tuple:
+    """(oldest, newest) id with a commit time, 0 if none."""
+    return TransamVariables.oldestCommitTsXid, TransamVariables.newestCommitTsXid
+
+
 def limits() -> dict:
     """The counters and limits, for checkpoints, pg_control_checkpoint() and tests."""
     return {
