@@ -45,7 +45,9 @@ cdef inline void hold_interrupts() noexcept nogil:
 
 cdef inline void resume_interrupts() noexcept nogil:
     global InterruptHoldoffCount
-    InterruptHoldoffCount -= 1
+    # Error recovery may have set it to 0 before the locks are released.
+    if InterruptHoldoffCount > 0:
+        InterruptHoldoffCount -= 1
 
 
 cdef inline void hold_cancel_interrupts() noexcept nogil:
@@ -55,4 +57,5 @@ cdef inline void hold_cancel_interrupts() noexcept nogil:
 
 cdef inline void resume_cancel_interrupts() noexcept nogil:
     global QueryCancelHoldoffCount
-    QueryCancelHoldoffCount -= 1
+    if QueryCancelHoldoffCount > 0:
+        QueryCancelHoldoffCount -= 1

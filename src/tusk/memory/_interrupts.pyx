@@ -39,6 +39,7 @@ cdef enum:
 cdef int _actions[65]
 cdef int _exit_codes[65]
 _handler: Callable[[], None] | None = None
+_timeout_hook: Callable[[], None] | None = None
 
 ACTIONS = {
     "cancel": ACTION_CANCEL,
@@ -102,8 +103,17 @@ def set_interrupt_handler(handler: Callable[[], None] | None) -> None:
     _handler = handler
 
 
+def set_timeout_hook(hook: Callable[[], None] | None) -> None:
+    """What to call after SIGALRM, before the interrupt handler, even while interrupts are held off."""
+    global _timeout_hook
+    _timeout_hook = hook
+
+
 cdef int process_interrupts() except -1:
-    global InterruptPending
+    global InterruptPending, TimeoutPending
+    if TimeoutPending and _timeout_hook is not None and CritSectionCount == 0:
+        TimeoutPending = 0
+        _timeout_hook()
     if not interrupts_can_be_processed():
         # A termination or cancel that is only held off must be found later: the flag stays.
         return 0

@@ -9,7 +9,7 @@ import pytest
 from _children import run_children
 
 from tusk.errors import Fatal
-from tusk.memory import _interrupts, _latch, _lwlock, _process, _procsignal, _segment, wait_events
+from tusk.memory import _interrupts, _latch, _lwlock, _process, _procsignal, _segment, timeouts, wait_events
 
 TEST_LOCK = 21      # AddinShmemInitLock: nobody else uses it here
 
@@ -132,18 +132,17 @@ def test_latch_wakes_and_times_out(segment):
 
 
 def test_latch_ping_pong(segment):
-    numbers = os.pipe()
     counter = _counter()
     counter.value = 0
+    players = (ctypes.c_uint64 * 2).from_address(_segment.area_address("LWLock Array") - 48)
+    players[0] = players[1] = 0
 
     def play(parity):
-        os.write(numbers[1], bytes([_process.my_proc_number()]))
         mine = _counter()
-        first = None
-        while first is None or len(first) < 2:
-            first = (first or b"") + os.read(numbers[0], 1)
-        os.write(numbers[1], first)     # the other one needs both too
-        other = [n for n in first if n != _process.my_proc_number()][0]
+        players[parity] = _process.my_proc_number() + 1
+        while not players[1 - parity]:
+            os.sched_yield()
+        other = players[1 - parity] - 1
         while mine.value < 4000:
             _latch.reset()
             if mine.value % 2 == parity:
@@ -272,3 +271,29 @@ def test_wait_events():
 @pytest.mark.parametrize(("locks", "groups"), [(10, 1), (16, 1), (64, 4), (65, 8), (100000, 1024)])
 def test_fast_path_groups(locks, groups):
     assert _process.fast_path_groups(locks) == groups
+
+
+def test_timeouts(segment):
+    order = []
+
+    def child():
+        timeouts.install()
+        for name in ("deadlock", "statement", "lock"):
+            timeouts.register(name, lambda name=name: order.append(name))
+        timeouts.enable_after("statement", 30)
+        timeouts.enable_after("deadlock", 10)
+        timeouts.enable_after("lock", 20)
+        timeouts.disable("lock")
+        deadline = time.monotonic() + 5
+        while len(order) < 2 and time.monotonic() < deadline:
+            _latch.reset()
+            with _interrupts.HoldInterrupts():
+                _interrupts.check()
+            if len(order) < 2:
+                _latch.wait(1000)
+        assert order == ["deadlock", "statement"]
+        assert timeouts.fired("statement")
+        assert not timeouts.fired("lock")
+        assert not timeouts.is_active("statement")
+
+    run_children([child])
