@@ -101,7 +101,12 @@ def stub(source: str, pxd: str) -> str:
             if decorator:
                 lines.append(decorator)
                 decorator = ""
-            lines.append(f"{' ' * indent}def {name}({parameters}) -> {result}: ...")
+            line = f"{' ' * indent}def {name}({parameters}) -> {result}: ..."
+            if len(line) > 120:
+                inner = " " * (indent + 4)
+                listed = "".join(f"{inner}{part},\n" for part in split_parameters(parameters))
+                line = f"{' ' * indent}def {name}(\n{listed}{' ' * indent}) -> {result}: ..."
+            lines.append(line)
         elif enclosing and indent == 4 and re.match(r"\w+: [\w| \[\],]+$", stripped):
             lines.append(f"    {stripped}")
         elif indent == 0 and (found := re.match(r"([A-Za-z]\w*): ([^=]+) = ", stripped)):

@@ -19,7 +19,15 @@ class MemoryContext:
     ident: Any
     kind: str
     parent: MemoryContext
-    def __init__(self, name: str, ident: Any = ..., parent: MemoryContext | None = ..., kind: str = ..., init_block_size: int = ..., max_block_size: int = ...) -> None: ...
+    def __init__(
+        self,
+        name: str,
+        ident: Any = ...,
+        parent: MemoryContext | None = ...,
+        kind: str = ...,
+        init_block_size: int = ...,
+        max_block_size: int = ...,
+    ) -> None: ...
     def hold(self, value: Any) -> Any: ...
     def on_reset(self, callback: Callable[[], None]) -> None: ...
     def cancel_on_reset(self, callback: Callable[[], None]) -> None: ...

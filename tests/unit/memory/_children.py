@@ -4,7 +4,7 @@ import os
 import signal
 import traceback
 
-from tusk.memory import _interrupts, _latch, _procsignal, _process
+from tusk.memory import _interrupts, _latch, _process, _procsignal
 
 
 def run_children(functions, timeout_s=30):

@@ -1,6 +1,7 @@
 """The segment, slots, LWLocks, latches and process signals, with real processes."""
 
 import ctypes
+import itertools
 import os
 import signal
 import time
@@ -21,7 +22,7 @@ def _counter():
 
 def test_areas_do_not_overlap(segment):
     named = [area for area in segment.areas() if area.offset is not None]
-    for before, after in zip(named, named[1:], strict=False):
+    for before, after in itertools.pairwise(named):
         assert before.offset + before.allocated_size <= after.offset
         assert after.offset % 128 == 0
     assert {"Proc Header", "PGPROC structures", "ProcSignal"} <= {area.name for area in named}
