@@ -46,6 +46,8 @@ cdef struct ScanKeyData:
     Datum *sk_elems
     ScanKeyData *sk_members             # SK_ROW_HEADER: members up to the one with SK_ROW_END
 
+ctypedef int (*tid_sink)(void *arg, const ItemPointerData *tids, int ntids, bint recheck) except -1
+
 cdef class IndexScan:
     """Base of every index method's scan. The method overrides the c-methods; users call the functions below."""
     cdef readonly Relation heap         # None for bitmap scans
@@ -73,8 +75,6 @@ cdef class IndexScan:
     cdef int mark_position(self) except -1
     cdef int restore_position(self) except -1
     cdef int end(self) except -1
-
-ctypedef int (*tid_sink)(void *arg, const ItemPointerData *tids, int ntids, bint recheck) except -1
 
 cdef class IndexMethod:
     """Base of an index access method; registered with `register_index_method`."""

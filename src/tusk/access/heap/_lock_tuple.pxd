@@ -10,3 +10,9 @@ from tusk.access.heap._heap cimport TM_FailureData
 # it. mode: LockTuple*, wait_policy: LockWait* of transaction._lock. Returns a TM_Result.
 cdef int heap_lock_tuple(Relation rel, HeapTupleData *tup, CommandId cid, int mode, int wait_policy,
                          bint follow_updates, int *buf, TM_FailureData *tmfd) except -1
+
+# The row version at *tid for a command that found it by an older snapshot (heapam_tuple_lock). With find_latest an
+# updated row's newest version is locked instead and *tid set to it; tmfd.traversed tells. *buf: pinned with TM_Ok.
+cdef int table_tuple_lock(Relation rel, ItemPointerData *tid, HeapTupleData *tup, CommandId cid, int mode,
+                          int wait_policy, bint follow_updates, bint find_latest, int *buf,
+                          TM_FailureData *tmfd) except -1

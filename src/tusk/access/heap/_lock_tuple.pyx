@@ -22,7 +22,7 @@ from tusk.access.heap._heap cimport (
 from tusk.access.heap._records cimport *
 from tusk.access.heap._scan cimport heap_fetch
 from tusk.access.heap._visibility cimport (
-    multixact_update_xid, tuple_is_only_locked, tuple_satisfies_update, tuple_update_xid,
+    multixact_update_xid, tuple_cmin, tuple_is_only_locked, tuple_satisfies_update, tuple_update_xid,
 )
 from tusk.access.heap._xmax cimport (
     NewXmax, acquire_tuple_lock, compute_infobits, compute_new_xmax, hwlock_of_mode, lock_mode_of_status,
@@ -41,7 +41,7 @@ from tusk.storage._page cimport (
 )
 from tusk.storage._visibilitymap cimport VISIBILITYMAP_ALL_FROZEN, visibilitymap_clear, visibilitymap_pin
 from tusk.transaction._lock cimport (
-    LockWaitBlock, LockWaitSkip, XLTW_Lock, XLTW_LockUpdated, conditional_xact_lock_table_wait,
+    LockWaitBlock, LockWaitSkip, XLTW_FetchUpdated, XLTW_Lock, XLTW_LockUpdated, conditional_xact_lock_table_wait,
     do_lock_modes_conflict, xact_lock_table_wait,
 )
 from tusk.transaction._multixact cimport (
@@ -51,7 +51,8 @@ from tusk.transaction._multixact cimport (
 )
 from tusk.transaction cimport _snapshot
 from tusk.transaction._snapshot cimport (
-    transaction_id_did_abort, transaction_id_did_commit, transaction_id_is_in_progress,
+    Snapshot, make_dirty_snapshot, transaction_id_did_abort, transaction_id_did_commit,
+    transaction_id_is_in_progress,
 )
 from tusk.transaction._xact cimport get_current_transaction_id, transaction_id_is_current
 from tusk.wal._insert cimport (
@@ -453,3 +454,82 @@ cdef int lock_updated_tuple(
     finally:
         if vm_buf:
             release_buffer(vm_buf)
+
+
+# -- Finding the newest version --
+
+cdef int next_version(
+    Relation rel, ItemPointerData *tid, HeapTupleData *tup, TransactionId *prior, CommandId cid, int wait_policy,
+    TM_FailureData *tmfd,
+) except -1:
+    """Follow the update chain from *tid to a version that is live or being changed by nobody: TM_Ok with *tid at it,
+    or the reason there is none. Waits for uncommitted changes on the way."""
+    cdef Snapshot dirty = make_dirty_snapshot()
+    cdef int buf = 0
+    cdef int found
+    while True:
+        if tid.ip_posid == 0xFFFD and tid.bi_hi == 0xFFFF and tid.bi_lo == 0xFFFF:
+            raise SqlError(errcode.T_R_SERIALIZATION_FAILURE,
+                           "tuple to be locked was already moved to another partition due to concurrent update")
+        tup.t_self = tid[0]
+        found = heap_fetch(rel, dirty, tup, &buf, True)
+        if not found and buf == 0:
+            return TM_Deleted
+        if tuple_xmin(tup.t_data) != prior[0]:
+            release_buffer(buf)
+            return TM_Deleted               # the place is used for another row by now
+        if found:
+            if dirty.xmin != InvalidTransactionId:
+                release_buffer(buf)
+                raise SqlError(errcode.DATA_CORRUPTED,
+                               f"t_xmin {dirty.xmin} is uncommitted in tuple ({tid_block(tid)},{tid_offset(tid)}) "
+                               f'to be updated in table "{rel.name}"')
+            if dirty.xmax != InvalidTransactionId:
+                release_buffer(buf)
+                if wait_policy == LockWaitBlock:
+                    xact_lock_table_wait(dirty.xmax, rel.name, &tup.t_self, XLTW_FetchUpdated)
+                elif not conditional_xact_lock_table_wait(dirty.xmax):
+                    if wait_policy == LockWaitSkip:
+                        return TM_WouldBlock
+                    row_lock_not_available(rel)
+                continue
+            if transaction_id_is_current(prior[0]) and tuple_cmin(tup.t_data) >= cid:
+                # Our own command made this version: the row has been changed by it already.
+                tmfd.xmax = prior[0]
+                tmfd.cmax = tuple_cmin(tup.t_data)
+                release_buffer(buf)
+                return TM_SelfModified
+            release_buffer(buf)
+            return TM_Ok
+        if same_tid(&tup.t_self, &tup.t_data.t_ctid):
+            release_buffer(buf)
+            return TM_Deleted
+        tid[0] = tup.t_data.t_ctid
+        prior[0] = tuple_update_xid(tup.t_data)
+        release_buffer(buf)
+
+
+cdef int table_tuple_lock(
+    Relation rel, ItemPointerData *tid, HeapTupleData *tup, CommandId cid, int mode, int wait_policy,
+    bint follow_updates, bint find_latest, int *buf, TM_FailureData *tmfd,
+) except -1:
+    cdef int result
+    cdef TransactionId prior
+    tmfd.traversed = False
+    while True:
+        tup.t_self = tid[0]
+        result = heap_lock_tuple(rel, tup, cid, mode, wait_policy, follow_updates, buf, tmfd)
+        if result == TM_Ok:
+            return result
+        release_buffer(buf[0])
+        buf[0] = 0
+        if result != TM_Updated or not find_latest:
+            return result
+        if same_tid(&tmfd.ctid, &tup.t_self):
+            return TM_Deleted
+        tid[0] = tmfd.ctid
+        prior = tmfd.xmax
+        tmfd.traversed = True
+        result = next_version(rel, tid, tup, &prior, cid, wait_policy, tmfd)
+        if result != TM_Ok:
+            return result
