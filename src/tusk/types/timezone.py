@@ -62,6 +62,11 @@ class Zone:
         """Has it had one offset only, ever?"""
         return not self._instants and (self._rule is None or self._rule.daylight is None)
 
+    def abbreviations(self) -> list[str]:
+        """All its abbreviations that consist of letters."""
+        offsets = [self.first, *self._offsets, *(self._rule.both() if self._rule else ())]
+        return sorted({offset[2].upper() for offset in offsets if offset[2].isalpha()})
+
     def abbreviation(self, name: str) -> tuple[int, bool] | None:
         """Latest meaning of an abbreviation in this zone, if it has one."""
         wanted = name.upper()
