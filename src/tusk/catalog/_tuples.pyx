@@ -8,27 +8,49 @@ Locks: AccessShareLock on the catalog while reading, RowExclusiveLock while writ
 from libc.stdint cimport uint8_t
 from libc.stdlib cimport free
 from libc.string cimport memset
-from tusk._types cimport BlockNumber, Datum, ItemPointerData, OffsetNumber, Oid, tid_block, tid_offset, tid_set
+from tusk._types cimport MAIN_FORK, Datum, ItemPointerData, Oid, RelFileLocator, tid_block, tid_offset, tid_set
 from tusk.access._relation cimport Relation
+from tusk.access._index cimport (
+    BTEqualStrategyNumber, UNIQUE_CHECK_NO, UNIQUE_CHECK_YES, IndexScan, ScanKeyData, form_index_values, index_beginscan, index_endscan,
+    index_getnext, index_insert, index_method_of, index_rescan, init_scan_key)
 from tusk.access._tuple cimport HeapTupleData, heap_form_tuple_malloc, heap_getattr
+from tusk.access._varlena cimport varsize_4b, varsize_any
+from tusk.access.toast._detoast cimport detoast_malloc
 from tusk.access.heap._heap cimport TU_None, TU_Summarizing, heap_insert, simple_heap_delete
 from tusk.access.heap._update cimport simple_heap_update
 from tusk.access.heap._scan cimport HeapScan, begin_heap_scan, heap_fetch
+from tusk.catalog cimport _codec
 from tusk.catalog._codec cimport RowCodec, codec_of
 from tusk.catalog._relcache cimport catalog_relation
+from tusk.memory._process cimport MyProcNumber
 from tusk.storage._buffer cimport release_buffer
+from tusk.storage._smgr cimport smgr_exists, smgr_open
 from tusk.transaction._lock cimport AccessShareLock, RowExclusiveLock, lock_relation_oid, unlock_relation_oid
+from tusk.transaction._multixact cimport get_oldest_multixact_id
 from tusk.transaction._snapshot cimport (
-    Snapshot, SnapshotSelf, get_catalog_snapshot, register_snapshot, unregister_snapshot)
+    RecentXmin, Snapshot, SnapshotSelf, get_catalog_snapshot, register_snapshot, unregister_snapshot)
 from tusk.transaction._varsup cimport get_new_object_id
-from tusk.transaction._xact cimport get_current_command_id
+from tusk.transaction._xact cimport command_counter_increment as _command_counter_increment
+from tusk.transaction._xact cimport get_current_command_id, get_current_sub_transaction_id
 
 from tusk.catalog import inval
-from tusk.catalog.schema import schema_of, schemas
+from tusk.catalog.schema import schema_of
+from tusk.catalog.session import session
 from tusk.errors import SqlError, errcode
 
+
+cdef object _detoast(const void *value):
+    """A toasted value of a catalog column as bytes with a plain header."""
+    cdef char *plain = detoast_malloc(value)
+    try:
+        return <bytes> plain[:varsize_4b(plain)]
+    finally:
+        free(plain)
+
+
+_codec.detoast_hook = _detoast
+
 cdef dict _index_choice = {}        # (catalog, columns) -> (index oid, columns in index order) or None
-cdef dict _oid_index = {}           # catalog -> oid of its unique index on the oid column
 
 
 cdef object _choose_index(str catalog, tuple columns):
@@ -78,10 +100,63 @@ cdef list _scan_heap(Relation rel, RowCodec codec, tuple columns, tuple values, 
     return rows
 
 
+cdef list _scan_index(Relation rel, Relation index, RowCodec codec, tuple columns, tuple values, tuple order,
+                      Snapshot snapshot):
+    """Every visible row with these values, through an index; order says which column each index column is."""
+    cdef list rows = []
+    cdef list held = []
+    cdef bytes copy
+    cdef ScanKeyData keys[4]
+    cdef Datum datum
+    cdef HeapTupleData *tup
+    cdef IndexScan scan
+    cdef int i, n = len(order)
+    cdef int attnum
+    codec.reset_arena()
+    for i in range(n):
+        if values[order[i]] is None:
+            return rows
+        attnum = codec.desc.attnum_of(columns[order[i]])
+        codec.encode_value(attnum, values[order[i]], &datum)
+        if not codec.desc.attrs[attnum - 1].attbyval:
+            # Fetching a toasted value may look up other rows of this catalog: the arena is not ours for long.
+            copy = (<const char *> datum)[:64 if codec.desc.attrs[attnum - 1].attlen == 64 else
+                                          varsize_any(<const void *> datum)]
+            held.append(copy)
+            datum = <Datum> <const char *> copy
+        init_scan_key(&keys[i], index, i + 1, BTEqualStrategyNumber, datum)
+    scan = index_beginscan(rel, index, snapshot)
+    try:
+        index_rescan(scan, keys, n)
+        while True:
+            tup = index_getnext(scan, False)
+            if tup == NULL:
+                break
+            rows.append(codec.decode(tup.t_data, &tup.t_self))
+    finally:
+        index_endscan(scan)
+    return rows
+
+
+cdef bint _indexes_work(Relation index) except -1:
+    """Whether the b-tree method is there; without it the heap is read (some tools run so)."""
+    global _have_btree
+    if not _have_btree:
+        try:
+            index_method_of(index)
+        except SqlError:
+            return False
+        _have_btree = True
+    return True
+
+
+_have_btree = False
+
+
 cdef list _scan(str catalog, tuple columns, tuple values, Snapshot snapshot):
     cdef RowCodec codec = codec_of(catalog)
     cdef Oid oid = codec.row_class.catalog_oid
-    cdef Relation rel
+    cdef Relation rel, index
     cdef Oid db
     rel = catalog_relation(oid)
     db = rel.lock_db()
@@ -89,6 +164,11 @@ cdef list _scan(str catalog, tuple columns, tuple values, Snapshot snapshot):
     try:
         # The lock may have brought an invalidation that moved the catalog.
         rel = catalog_relation(oid)
+        choice = _choose_index(catalog, columns)
+        if choice is not None:
+            index = catalog_relation(choice[0])
+            if _indexes_work(index):
+                return _scan_index(rel, index, codec, columns, values, choice[1], snapshot)
         return _scan_heap(rel, codec, columns, values, snapshot)
     finally:
         unlock_relation_oid(db, oid, AccessShareLock)
@@ -109,7 +189,18 @@ def read_rows_self(str catalog, tuple columns, tuple values):
 
 
 cdef int _insert_index_entries(Relation rel, RowCodec codec, HeapTupleData *tup, bint only_summarizing) except -1:
-    raise SqlError(errcode.FEATURE_NOT_SUPPORTED, "inserting into catalog indexes is not supported yet")
+    """Entries of a new row version in every index of its catalog (CatalogIndexInsert)."""
+    cdef Relation index
+    cdef Datum values[32]
+    cdef uint8_t nulls[32]
+    if only_summarizing:
+        return 0
+    for oid in rel.index_oids:
+        index = catalog_relation(oid)
+        form_index_values(index, tup, rel, values, nulls)
+        index_insert(index, values, nulls, &tup.t_self, rel, UNIQUE_CHECK_YES if index.indisunique else UNIQUE_CHECK_NO,
+                     False)
+    return 0
 
 
 def new_oid(str catalog, str column="oid"):
@@ -119,6 +210,34 @@ def new_oid(str catalog, str column="oid"):
         oid = get_new_object_id()
         if not _scan(catalog, (column,), (int(oid),), SnapshotSelf):
             return int(oid)
+
+
+def new_relfilenumber(tablespace, persistence, shared=False):
+    """An OID for a new relation that is free both in pg_class and as a file name (GetNewRelFileNumber)."""
+    cdef RelFileLocator locator
+    cdef Oid oid
+    locator.spcOid = 1664 if shared else (tablespace or session.database_tablespace)
+    locator.dbOid = 0 if shared else session.database_id
+    while True:
+        oid = new_oid("pg_class")
+        locator.relNumber = oid
+        if not smgr_exists(smgr_open(&locator, MyProcNumber if persistence == "t" else -1), MAIN_FORK):
+            return int(oid)
+
+
+def new_relation_horizon():
+    """(relfrozenxid, relminmxid) of a table created now: nothing in it can be older."""
+    return int(RecentXmin), int(get_oldest_multixact_id())
+
+
+def command_counter_increment():
+    """End the command: what it changed is visible from now on."""
+    _command_counter_increment()
+
+
+def current_sub_transaction_id():
+    """The id of the current subtransaction."""
+    return int(get_current_sub_transaction_id())
 
 
 def insert_row(row):
