@@ -405,6 +405,11 @@ def did_abort(xid: int) -> bool:
     return bool(transaction_id_did_abort(xid))
 
 
+def commit_lsn(xid: int) -> int:
+    """WAL position before whose flush the commit is not durable; 0 if it is."""
+    return transaction_id_get_commit_lsn(xid)
+
+
 def forget_cached_status() -> None:
     """Tests that reinitialise shared memory in one process."""
     global cached_xid
