@@ -578,3 +578,11 @@ cdef void heap_mask(char *page, BlockNumber block) noexcept:
 
 register_redo(RM_HEAP_ID, heap_redo, heap_mask)
 register_redo(RM_HEAP2_ID, heap2_redo, heap_mask)
+
+
+def masked(bytes page, BlockNumber block):
+    """A copy of a page without what replay may leave different."""
+    cdef char room[BLCKSZ]
+    memcpy(room, <const char *> page, BLCKSZ)
+    heap_mask(room, block)
+    return room[:BLCKSZ]

@@ -30,7 +30,7 @@ from tusk.access.heap._scan cimport (
 from tusk.access.heap._update cimport heap_update
 from tusk.storage._buffer cimport (
     BUFFER_LOCK_SHARE, BUFFER_LOCK_UNLOCK, RBM_NORMAL, buffer_page, lock_buffer, lock_buffer_for_cleanup,
-    read_buffer, release_buffer, unlock_release_buffer,
+    read_buffer, relation_nblocks, release_buffer, unlock_release_buffer,
 )
 from tusk.storage._page cimport PD_ALL_VISIBLE, page_set_flag
 from tusk.storage._visibilitymap cimport (
@@ -385,3 +385,8 @@ def benchmark(Relation rel, values, int n):
     free(tids)
     free(tup)
     return out
+
+
+def relation_blocks(Relation rel):
+    """How many blocks the table has."""
+    return relation_nblocks(&rel.rd_locator, rel.relpersistence, MAIN_FORK)
