@@ -7,6 +7,9 @@ wanted point has been copied, then write and sync under WALWriteLock; whoever wa
 becomes free, as somebody else has usually flushed its WAL too (group commit).
 
 Lock order: insertion lock, then WALBufMappingLock, then WALWriteLock; the spinlocks are innermost.
+
+Over a thousand lines in one module: insertion, buffers and flushing share this process's cached positions on the
+hottest path of every write, and as globals of one module they cost a load each.
 """
 
 import os

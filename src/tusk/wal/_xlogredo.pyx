@@ -109,4 +109,10 @@ cdef int redo_checkpoint(checkpoint, bint shutdown, DecodedRecord record) except
     return 0
 
 
+cdef int logical_message_redo(DecodedRecord record) except -1:
+    """Messages matter to logical decoding only."""
+    return 0
+
+
 register_redo(RM_XLOG_ID, xlog_redo, NULL)
+register_redo(RM_LOGICALMSG_ID, logical_message_redo, NULL)

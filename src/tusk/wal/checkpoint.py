@@ -6,6 +6,7 @@ that is alone with the database. Lock order: ControlFileLock is taken last and a
 
 import struct
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tusk.config import settings
@@ -142,18 +143,18 @@ def is_on_schedule(progress: float) -> bool:
     return True
 
 
-def shutdown_pending() -> bool:
-    """Whether the checkpointer should hurry because the server stops; the checkpointer replaces this."""
+def _never() -> bool:
     return False
 
 
-_shutdown_pending = shutdown_pending
+# Whether the checkpointer should hurry because the server stops.
+_shutdown_pending: Callable[[], bool] = _never
 
 
-def set_shutdown_pending(function: object) -> None:
+def set_shutdown_pending(function: Callable[[], bool]) -> None:
     """Name the function that says so."""
     global _shutdown_pending
-    _shutdown_pending = function  # type: ignore[assignment]  # a parameterless predicate
+    _shutdown_pending = function
 
 
 def write_delay(flags: int, progress: float) -> None:
@@ -228,7 +229,8 @@ def _write_everything(flags: int, stats: CheckpointStats) -> None:
         hooks.run(point, flags)
     stats.write_start = time.monotonic()
     for point in (
-        "checkpoint.clog", "checkpoint.commit_ts", "checkpoint.subtrans", "checkpoint.multixact", "checkpoint.predicate",
+        "checkpoint.clog", "checkpoint.commit_ts", "checkpoint.subtrans", "checkpoint.multixact",
+        "checkpoint.predicate",
     ):  # fmt: skip
         stats.slru_written += sum(written or 0 for written in hooks.run(point, flags))
     stats.buffers_written += buffer_writer.checkpoint(flags)
@@ -282,7 +284,7 @@ def create_checkpoint(flags: int) -> bool:
         this_timeline_id=timeline,
         prev_timeline_id=_xlog.previous_timeline() if flags & END_OF_RECOVERY else timeline,
         full_page_writes=full_page_writes,
-        wal_level=int(_xlogctl.setting("wal_level")),  # type: ignore[call-overload]  # an int by its name
+        wal_level=_xlogctl.setting("wal_level"),
         next_xid=values.next_full_xid,
         next_oid=values.next_oid,
         next_multi=values.next_multi,
@@ -373,14 +375,14 @@ def request_checkpoint(flags: int) -> None:
         )  # fmt: skip
 
 
-def _wait_until(wait_event: int, condition: object) -> tuple[int, int, int, int]:
+def _wait_until(wait_event: int, condition: Callable[[tuple[int, int, int, int]], bool]) -> tuple[int, int, int, int]:
     """Wait on the latch until the counters satisfy the condition; the checkpointer wakes whoever posts the event."""
     while True:
         _latch.reset()
         # Posted before looking, so that a change after the look finds us waiting.
         _wait.post_wait(wait_event)
         counters: tuple[int, int, int, int] = _sync.checkpoint_counters()
-        if condition(counters):  # type: ignore[operator]  # a predicate on the counters
+        if condition(counters):
             _wait.clear_wait()
             return counters
         _latch.wait(-1, wait_event)

@@ -149,10 +149,10 @@ CONTROL_FIELDS = tuple(f.name for f in fields(ControlFile))
 
 def crc_matches(data: bytes) -> bool:
     """Whether the stored CRC belongs to the bytes before it."""
-    return crc32c(data[: CONTROL_SIZE - 4]) == struct.unpack_from("<I", data, CONTROL_SIZE - 4)[0]
+    return crc32c(data[: CONTROL_SIZE - 4]) == int.from_bytes(data[CONTROL_SIZE - 4 : CONTROL_SIZE], "little")
 
 
-def _bad(message: str, detail: str, hint: str = "It looks like you need to initdb.") -> Fatal:
+def _bad(detail: str, hint: str = "It looks like you need to initdb.") -> Fatal:
     return Fatal(
         errcode.INVALID_PARAMETER_VALUE, "database files are incompatible with server", detail=detail, hint=hint
     )
@@ -182,14 +182,12 @@ def read_control_file(data_directory: str | os.PathLike[str]) -> ControlFile:
     control = ControlFile.unpack(data)
     version = control.pg_control_version
     if version != PG_CONTROL_VERSION:
-        swapped = int.from_bytes(version.to_bytes(4, "little"), "big")
         if version % 65536 == 0 and version // 65536 != 0:
             raise _bad(
                 f"The database cluster was initialized with PG_CONTROL_VERSION {version} (0x{version:08x}), but the "
                 f"server was compiled with PG_CONTROL_VERSION {PG_CONTROL_VERSION} (0x{PG_CONTROL_VERSION:08x}).",
                 "This could be a problem of mismatched byte ordering.  It looks like you need to initdb.",
             )
-        del swapped
         raise _bad(
             f"The database cluster was initialized with PG_CONTROL_VERSION {version}, but the server was compiled "
             f"with PG_CONTROL_VERSION {PG_CONTROL_VERSION}."

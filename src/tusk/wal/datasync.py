@@ -13,7 +13,7 @@ from tusk.wal._syncfs import syncfs
 
 
 def sync_data_directory() -> None:
-    """fsync every file below the working directory and behind pg_wal and pg_tblspc, as recovery_init_sync_method says."""
+    """fsync all files of the cluster, in the way of recovery_init_sync_method."""
     if not _xlogctl.setting("fsync"):
         return
     roots = ["."]

@@ -27,7 +27,6 @@ POINTS: dict[str, str] = {
     "checkpoint.idle": "called between writes of a spread checkpoint: reload settings, report statistics; no arguments",
     # Start-up, in this order, no arguments unless said.
     "startup.before_redo": "counters are set: initialise clog, multixact (StartupCLOG, StartupMultiXact)",
-    "startup.reset_unlogged": "called with 'cleanup' before redo and 'init' after it",
     "startup.relation_map": "load the relation map (RelationCacheInitFileRemove, relmap)",
     "startup.after_redo": "called with the oldest active xid: StartupSUBTRANS, TrimCLOG, TrimMultiXact",
     "startup.finished": "WAL may be written",

@@ -164,7 +164,8 @@ def recycle_limit(last_redo: int, distance_estimate: float) -> int:
     lowest = last_redo // size + int(_xlogctl.setting("min_wal_size")) // per_segment - 1
     highest = last_redo // size + int(_xlogctl.setting("max_wal_size")) // per_segment - 1
     distance = (1.0 + float(_xlogctl.setting("checkpoint_completion_target"))) * distance_estimate * 1.10
-    return max(lowest, min(highest, ceil((last_redo + distance) / size)))
+    wanted = ceil((last_redo + distance) / size)
+    return max(lowest, min(highest, wanted))
 
 
 def remove_old_segments(

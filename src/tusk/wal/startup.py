@@ -7,6 +7,7 @@ import contextlib
 import os
 import struct
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -27,6 +28,7 @@ from tusk.wal import (
     descriptions,
     hooks,
     segments,
+    unlogged,
 )
 from tusk.wal.controlfile import CheckPoint, ControlFile, DBState, format_lsn
 from tusk.wal.damage import find_later_wal
@@ -159,7 +161,8 @@ def startup() -> None:
     if ckpt.redo < control.checkpoint and was_shutdown:
         raise Panic(errcode.DATA_CORRUPTED, "invalid redo record in shutdown checkpoint")
     in_recovery = ckpt.redo < control.checkpoint or control.state != DBState.SHUTDOWNED
-    report(Severity.DEBUG1, f"redo record is at {format_lsn(ckpt.redo)}; shutdown {'true' if was_shutdown else 'false'}")
+    shutdown_text = "true" if was_shutdown else "false"
+    report(Severity.DEBUG1, f"redo record is at {format_lsn(ckpt.redo)}; shutdown {shutdown_text}")
 
     hooks.restore_transam_values(hooks.transam_values_of(ckpt))
     _xlogctl.set_unlogged_lsn(control.unlogged_lsn if not in_recovery else _FIRST_UNLOGGED_LSN)
@@ -174,12 +177,12 @@ def startup() -> None:
         _control.update(state=DBState.IN_CRASH_RECOVERY, checkpoint_copy=ckpt)
         if _recovery_started_hook is not None:
             _recovery_started_hook()
-        hooks.run("startup.reset_unlogged", "cleanup")
+        unlogged.remove_contents()
         known_flushed = max(checkpoint_end, control.min_recovery_point)
         end = _replay_wal(reader, control.checkpoint, ckpt, known_flushed)
         if end.end < control.min_recovery_point:
             raise Fatal(errcode.OBJECT_NOT_IN_PREREQUISITE_STATE, "WAL ends before consistent recovery point")
-        hooks.run("startup.reset_unlogged", "init")
+        unlogged.restore_empty()
     else:
         end = EndOfWal(control.checkpoint, checkpoint_end, reader.page_bytes(checkpoint_end))
     reader.close()
@@ -260,20 +263,20 @@ def _on_segment(segno: int) -> None:
         title(segments.segment_name(_xlog.insert_timeline() or 1, segno))
 
 
-_title_hook = None
-_recovery_started_hook = None
+_title_hook: Callable[[str], None] | None = None
+_recovery_started_hook: Callable[[], None] | None = None
 
 
-def set_title_hook(function: object) -> None:
+def set_title_hook(function: Callable[[str], None]) -> None:
     """``function(name)`` is told the WAL file being replayed, for the process title."""
     global _title_hook
-    _title_hook = function  # type: ignore[assignment]  # called with one str
+    _title_hook = function
 
 
-def set_recovery_started_hook(function: object) -> None:
+def set_recovery_started_hook(function: Callable[[], None]) -> None:
     """``function()`` is called once replay is about to begin, for the postmaster's state."""
     global _recovery_started_hook
-    _recovery_started_hook = function  # type: ignore[assignment]  # called without arguments
+    _recovery_started_hook = function
 
 
 def _check_end(reader: _reader.WalReader, known_flushed: int) -> None:
@@ -393,4 +396,6 @@ def shutdown() -> None:
     checkpoint.create_checkpoint(checkpoint.IS_SHUTDOWN | checkpoint.IMMEDIATE)
 
 
-__all__ = ["report_parameters", "set_recovery_started_hook", "set_title_hook", "shutdown", "startup", "update_full_page_writes"]
+__all__ = [
+    "report_parameters", "set_recovery_started_hook", "set_title_hook", "shutdown", "startup", "update_full_page_writes",
+]  # fmt: skip

@@ -93,7 +93,8 @@ class Statistics:
         columns = ("Type", "N", "(%)", "Record size", "(%)", "FPI size", "(%)", "Combined size", "(%)")
         yield f"WAL statistics between {format_lsn(self.start)} and {format_lsn(self.end)}:"
         for words in (columns, ("----", "-", "---", "-----------", "---", "--------", "---", "-------------", "---")):
-            yield f"{words[0]:<27} " + " ".join(f"{a:>20} {b:>8}" for a, b in zip(words[1::2], words[2::2], strict=True))
+            pairs = zip(words[1::2], words[2::2], strict=True)
+            yield f"{words[0]:<27} " + " ".join(f"{a:>20} {b:>8}" for a, b in pairs)
         for rmid, kinds in self._rows():
             for kind in kinds:
                 count = self.counts.get((rmid, kind), Count())

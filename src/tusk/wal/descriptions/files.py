@@ -1,4 +1,4 @@
-"""Records about files and small shared state: Storage, CLOG, Database, Tablespace, MultiXact, RelMap, Sequence, CommitTs.
+"""Storage, CLOG, Database, Tablespace, MultiXact, RelMap, Sequence, CommitTs: files and small shared state.
 
 Layouts: catalog/storage_xlog.h, access/clog.h, commands/dbcommands_xlog.h, commands/tablespace.h, access/multixact.h,
 utils/relmapper.h, commands/sequence.h, access/commit_ts.h.

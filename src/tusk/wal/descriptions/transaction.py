@@ -16,6 +16,7 @@ _NAMES = {
     0x60: "INVALIDATION",
 }
 _HAS_INFO = 0x80
+_PREPARE = struct.Struct("<IIIIqIiiiiii?xHQq")
 _DBINFO, _SUBXACTS, _RELATIONS, _INVALS, _TWOPHASE, _ORIGIN, _GID, _STATS = 1, 2, 4, 8, 16, 32, 128, 256
 _APPLY_FEEDBACK, _UPDATE_RELCACHE_FILE, _FORCE_SYNC = 1 << 29, 1 << 30, 1 << 31
 
@@ -136,12 +137,12 @@ def _describe_abort(record: DecodedRecord) -> str:
 def _describe_prepare(record: DecodedRecord) -> str:
     data = record.data
     (_magic, _length, _xid, database, prepared_at, _owner, nsubxacts, ncommit, nabort, ncommit_stats, nabort_stats,
-     nmsgs, init_file, gid_length, origin_lsn, origin_time) = struct.unpack_from("<IIIIqIiiiiii?xHQq", data)  # fmt: skip
+     nmsgs, init_file, gid_length, origin_lsn, origin_time) = _PREPARE.unpack_from(data)  # fmt: skip
 
     def align(offset: int) -> int:
         return (offset + 7) & ~7
 
-    offset = align(struct.calcsize("<IIIIqIiiiiii?xHQq"))
+    offset = align(_PREPARE.size)
     gid = data[offset : offset + gid_length].split(b"\0")[0].decode("utf-8", "replace")
     offset += align(gid_length)
     subxacts = struct.unpack_from(f"<{nsubxacts}I", data, offset)
