@@ -397,5 +397,6 @@ def shutdown() -> None:
 
 
 __all__ = [
-    "report_parameters", "set_recovery_started_hook", "set_title_hook", "shutdown", "startup", "update_full_page_writes",
+    "report_parameters", "set_recovery_started_hook", "set_title_hook", "shutdown", "startup",
+    "update_full_page_writes",
 ]  # fmt: skip
