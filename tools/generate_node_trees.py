@@ -1,0 +1,134 @@
+"""Write src/tusk/catalog/data/node_trees.json: the stored trees of system views, SQL functions and domain checks.
+
+Usage: python tools/generate_node_trees.py
+
+The SQL is Tusk's own (src/tusk/catalog/*.sql); it is parsed and analyzed by Tusk against the built-in facts, which
+already hold the views' columns and OIDs. Where a view's columns come out with other names or types than the facts
+say, it is reported, and the exit status is 1. initdb leaves out views that have no tree yet.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from tusk.catalog.cache import RELNAMENSP, TYPENAMENSP, lookup, scan_rows
+from tusk.catalog.namespace import get_namespace_oid
+from tusk.errors import SqlError
+from tusk.sql.analyze import analyze
+from tusk.sql.nodes import write_node_tree
+from tusk.sql.parse import parse
+
+HOME = Path(__file__).parents[1] / "src/tusk/catalog"
+SOURCES = ("system_views.sql", "information_schema.sql", "system_functions.sql")
+PG_CATALOG = 11
+
+
+def rules_by_relation() -> dict[int, int]:
+    """Relation OID -> OID of its _RETURN rule, from the raw facts."""
+    rows = json.loads((HOME / "data/pg_rewrite.json").read_text())
+    return {row[2]: row[0] for row in rows if row[1] == "_RETURN"}
+
+
+def view_oid(schema: str | None, name: str, default: int) -> int:
+    """The OID the facts give a view, 0 if they know none."""
+    row = lookup(RELNAMENSP, name, get_namespace_oid(schema, False) if schema else default)
+    return 0 if row is None else row.oid
+
+
+def check_columns(name: str, oid: int, query: Any, aliases: list[str]) -> list[str]:
+    """What differs between the analyzed view and the facts about its columns."""
+    facts = sorted((row for row in scan_rows("pg_attribute", attrelid=oid) if row.attnum > 0), key=lambda r: r.attnum)
+    entries = [entry for entry in query.targetList if not entry.resjunk]
+    problems = []
+    if len(facts) != len(entries):
+        problems.append(f"{name}: {len(entries)} columns instead of {len(facts)}")
+    for i, (fact, entry) in enumerate(zip(facts, entries, strict=False)):
+        column = aliases[i] if i < len(aliases) else entry.resname
+        kind = expression_type(entry.expr)
+        if column != fact.attname:
+            problems.append(f"{name}: column {i + 1} is {column}, should be {fact.attname}")
+        if kind is not None and kind != fact.atttypid:
+            problems.append(f"{name}.{fact.attname}: type {kind} instead of {fact.atttypid}")
+    return problems
+
+
+def expression_type(expression: Any) -> int | None:
+    """The type of an expression where its node says it plainly."""
+    for field in ("vartype", "consttype", "funcresulttype", "opresulttype", "resulttype", "aggtype", "coalescetype",
+                  "casetype", "array_typeid", "wintype"):
+        if hasattr(expression, field):
+            return getattr(expression, field)
+    return None
+
+
+def generate() -> tuple[dict[str, dict[str, str]], list[str]]:
+    """(trees by catalog and OID, problems)."""
+    trees: dict[str, dict[str, str]] = {"pg_rewrite": {}, "pg_proc": {}, "pg_constraint": {}}
+    problems: list[str] = []
+    rules = rules_by_relation()
+    for source in SOURCES:
+        path = HOME / source
+        if not path.exists():
+            problems.append(f"{source} does not exist")
+            continue
+        default = get_namespace_oid("information_schema", False) if source.startswith("information") else PG_CATALOG
+        text = path.read_text()
+        for raw in parse(text):
+            statement = raw.stmt
+            kind = type(statement).__name__
+            try:
+                if kind == "ViewStmt":
+                    name = statement.view.relname
+                    oid = view_oid(statement.view.schemaname, name, default)
+                    if not oid:
+                        problems.append(f"view {name} is not among the facts")
+                        continue
+                    raw.stmt = statement.query
+                    query = analyze(raw, text, [])
+                    aliases = [item.sval for item in statement.aliases or []]
+                    for entry, alias in zip([e for e in query.targetList if not e.resjunk], aliases, strict=False):
+                        entry.resname = alias
+                    problems += check_columns(name, oid, query, aliases)
+                    trees["pg_rewrite"][str(rules[oid])] = write_node_tree([query])
+                else:
+                    add_other(statement, text, default, trees, problems)
+            except (SqlError, NotImplementedError) as error:
+                problems.append(f"{source}: {kind} {getattr(statement, 'view', statement)}: {error}"[:300])
+    return trees, problems
+
+
+def add_other(
+    statement: Any, text: str, namespace: int, trees: dict[str, dict[str, str]], problems: list[str]
+) -> None:
+    """SQL function bodies and domain checks, through the analyzer's own doors."""
+    from tusk.sql.analyze import bootstrap_doors
+
+    kind = type(statement).__name__
+    if kind == "CreateFunctionStmt":
+        oid, tree = bootstrap_doors.function_body(statement, text, namespace)
+        trees["pg_proc"][str(oid)] = tree
+    elif kind == "CreateDomainStmt":
+        domain = lookup(TYPENAMENSP, statement.domainname[-1].sval, namespace)
+        for name, tree in bootstrap_doors.domain_checks(statement, text, domain):
+            rows = [row for row in json.loads((HOME / "data/pg_constraint.json").read_text()) if row[1] == name]
+            trees["pg_constraint"][str(rows[0][0])] = tree
+    else:
+        problems.append(f"{kind} is not expected")
+
+
+def main() -> int:
+    """Generate, write, report."""
+    trees, problems = generate()
+    lines = []
+    for catalog, by_oid in trees.items():
+        inner = ",\n".join(f'"{oid}":{json.dumps(by_oid[oid])}' for oid in sorted(by_oid, key=int))
+        lines.append(f'"{catalog}":{{\n{inner}\n}}')
+    (HOME / "data/node_trees.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
