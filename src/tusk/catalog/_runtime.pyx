@@ -11,7 +11,7 @@ from tusk.access._relation cimport Relation
 from tusk.catalog._sinval cimport accept_invalidation_messages
 from tusk.memory._critical cimport critical_end, critical_start
 from tusk.memory._lwlock cimport LW_EXCLUSIVE, LW_SHARED, RelationMappingLock, lwlock_acquire, lwlock_release, main_lock
-from tusk.memory._process cimport MyProcNumber
+from tusk.memory._process cimport MyProc, MyProcNumber
 from tusk.storage._buffer cimport relation_nblocks
 from tusk.storage._smgr cimport smgr_release_all, smgr_release_locator
 from tusk.transaction cimport _lock as locks
@@ -24,10 +24,10 @@ from tusk.transaction._xact cimport (
 from tusk.wal._insert cimport xlog_begin_insert, xlog_insert, xlog_register_data
 from tusk.wal._record cimport RM_RELMAP_ID
 from tusk.wal._redo cimport DecodedRecord, register_redo
-from tusk.wal._xlog cimport xlog_flush
+from tusk.wal._xlog cimport recovery_in_progress, xlog_flush
 
 from tusk.access._compare import forget_collation, set_collation_finder, set_default_collation
-from tusk.catalog import _relcache, _sinval, _tuples, acl, dependency, index, inval, namespace, relmap
+from tusk.catalog import _relcache, _sinval, _tuples, acl, dependency, index, inval, namespace, relmap, tempschema
 from tusk.catalog import cache as c
 from tusk.catalog import objectaddress as oa
 from tusk.catalog._cachehash import key_hash
@@ -62,9 +62,11 @@ cdef int _on_transaction(int event) except -1:
         relmap.end_transaction(True)
     elif event == XACT_EVENT_COMMIT:
         _relcache.end_transaction(True)
+        tempschema.end_transaction(True)
         inval.end_transaction(True)
     elif event == XACT_EVENT_ABORT:
         _relcache.end_transaction(False)
+        tempschema.end_transaction(False)
         inval.end_transaction(False)
         relmap.end_transaction(False)
     return 0
@@ -73,9 +75,11 @@ cdef int _on_transaction(int event) except -1:
 cdef int _on_subtransaction(int event, SubTransactionId mysubid, SubTransactionId parent) except -1:
     if event == SUBXACT_EVENT_COMMIT:
         _relcache.end_subtransaction(True, mysubid, parent)
+        tempschema.end_subtransaction(True, mysubid, parent)
         inval.end_subtransaction(True)
     elif event == SUBXACT_EVENT_ABORT:
         _relcache.end_subtransaction(False, mysubid, parent)
+        tempschema.end_subtransaction(False, mysubid, parent)
         inval.end_subtransaction(False)
     return 0
 
@@ -194,6 +198,23 @@ namespace.lock_relation = _relcache.lock_relation
 namespace.unlock_relation = _relcache.unlock_relation
 namespace.invalidation_counter = _sinval.message_counter
 _relcache.set_environment(xact_functions.in_transaction, lambda: int(MyProcNumber))
+
+
+def _announce_temp_namespace(oid):
+    MyProc.tempNamespaceId = oid
+
+
+tempschema.my_proc_number = lambda: int(MyProcNumber)
+tempschema.in_recovery = lambda: bool(recovery_in_progress())
+tempschema.announce = _announce_temp_namespace
+_at_exit = []
+tempschema.at_exit = _at_exit.append
+
+
+def end_session():
+    """What must be undone in the catalogs before a backend exits: its temporary tables. Called while it still may commit."""
+    while _at_exit:
+        _at_exit.pop()()
 
 
 def _count_blocks(Relation rel):
