@@ -148,6 +148,11 @@ def parse_structs(text: str) -> list[tuple[str, str | None, list[str], list[tupl
                 field += "_"         # def -> def_
             fields.append((field, ctype, stars, field_attrs))
         structs.append((name, base, own, fields))
+    for name, twin in re.findall(r"^typedef (\w+) (\w+);", text, flags=re.M):
+        for position, struct in enumerate(structs):
+            if struct[0] == name and not twin.endswith("Stmt"):
+                structs.insert(position + 1, (twin, *struct[1:]))
+                break
     return structs
 
 

@@ -586,6 +586,76 @@ class OpExpr(Expr):
         self.location = location
 
 
+class NullIfExpr(Expr):
+    __slots__ = ("opno", "opfuncid", "opresulttype", "opretset", "opcollid", "inputcollid", "args", "location")
+    FIELDS = (
+        ("opno", "oid", ""),
+        ("opfuncid", "oid", "equal_ignore_if_zero"),
+        ("opresulttype", "oid", ""),
+        ("opretset", "bool", ""),
+        ("opcollid", "oid", ""),
+        ("inputcollid", "oid", ""),
+        ("args", "list", ""),
+        ("location", "location", ""),
+    )
+
+    def __init__(
+        self,
+        *,
+        opno: int = 0,
+        opfuncid: int = 0,
+        opresulttype: int = 0,
+        opretset: bool = False,
+        opcollid: int = 0,
+        inputcollid: int = 0,
+        args: list[Any] | None = None,
+        location: int = -1,
+    ) -> None:
+        self.opno = opno
+        self.opfuncid = opfuncid
+        self.opresulttype = opresulttype
+        self.opretset = opretset
+        self.opcollid = opcollid
+        self.inputcollid = inputcollid
+        self.args = [] if args is None else args
+        self.location = location
+
+
+class DistinctExpr(Expr):
+    __slots__ = ("opno", "opfuncid", "opresulttype", "opretset", "opcollid", "inputcollid", "args", "location")
+    FIELDS = (
+        ("opno", "oid", ""),
+        ("opfuncid", "oid", "equal_ignore_if_zero"),
+        ("opresulttype", "oid", ""),
+        ("opretset", "bool", ""),
+        ("opcollid", "oid", ""),
+        ("inputcollid", "oid", ""),
+        ("args", "list", ""),
+        ("location", "location", ""),
+    )
+
+    def __init__(
+        self,
+        *,
+        opno: int = 0,
+        opfuncid: int = 0,
+        opresulttype: int = 0,
+        opretset: bool = False,
+        opcollid: int = 0,
+        inputcollid: int = 0,
+        args: list[Any] | None = None,
+        location: int = -1,
+    ) -> None:
+        self.opno = opno
+        self.opfuncid = opfuncid
+        self.opresulttype = opresulttype
+        self.opretset = opretset
+        self.opcollid = opcollid
+        self.inputcollid = inputcollid
+        self.args = [] if args is None else args
+        self.location = location
+
+
 class ScalarArrayOpExpr(Expr):
     __slots__ = ("opno", "opfuncid", "hashfuncid", "negfuncid", "useOr", "inputcollid", "args", "location")
     FIELDS = (
