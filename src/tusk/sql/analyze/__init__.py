@@ -1,1 +1,5 @@
+"""Raw parse trees to Query trees."""
 
+from tusk.sql.analyze.statements import analyze
+
+__all__ = ["analyze"]
