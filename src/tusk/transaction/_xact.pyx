@@ -14,7 +14,7 @@ from libc.string cimport memcpy, memset, strcmp, strdup
 from tusk._types cimport InvalidTransactionId, RelFileLocator
 from tusk.memory._atomics cimport write_barrier
 from tusk.memory._critical cimport critical_end, critical_start
-from tusk.memory._interrupts cimport check_for_interrupts, hold_interrupts, resume_interrupts
+from tusk.memory._interrupts cimport hold_interrupts, resume_interrupts
 from tusk.memory._lwlock cimport lwlock_release_all
 from tusk.memory._process cimport DELAY_CHKPT_START, MyProc
 from tusk.memory._wait cimport wait_end
@@ -379,9 +379,23 @@ cdef int command_counter_increment() except -1:
         _state.currentCommandId -= 1
         raise SqlError(errcode.PROGRAM_LIMIT_EXCEEDED, "cannot have more than 2^32-2 commands in a transaction")
     _state.currentCommandIdUsed = False
+    if xlog_logical_info_active() and invalidation_hooks.command_messages != NULL:
+        _log_command_invalidations()
     snapshot_set_command_id(_state.currentCommandId)
     invalidate_catalog_snapshot()
     return _call_hooks(XACT_EVENT_COMMAND_END)
+
+
+cdef int _log_command_invalidations() except -1:
+    """Logical decoding must see a command's catalog changes before the next command's rows (LogLogicalInvalidations)."""
+    cdef char *messages = NULL
+    cdef int32_t n = invalidation_hooks.command_messages(&messages)
+    if n > 0:
+        xlog_begin_insert()
+        xlog_register_data(&n, sizeof(n))
+        xlog_register_data(messages, n * 16)
+        xlog_insert(RM_XACT_ID, XLOG_XACT_INVALIDATIONS)
+    return 0
 
 
 cdef int64_t get_current_transaction_start_timestamp() noexcept nogil:

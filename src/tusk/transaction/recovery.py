@@ -4,6 +4,8 @@ Imported by whatever makes the shared segment (postmaster, initdb, tests); impor
 of this package, in PostgreSQL's order.
 """
 
+from collections.abc import Callable
+
 from tusk.storage import _sync
 from tusk.transaction import (
     _clog,
@@ -112,6 +114,10 @@ def log_running_transactions() -> None:
     _standby.log_standby_snapshot()
 
 
+def _segment_path_in(directory: str) -> Callable[[tuple[int, int, int, int, int, int]], str]:
+    return lambda tag: f"{directory}/{tag[5]:04X}"
+
+
 hooks.register_transam(get_values, set_values)
 hooks.register("checkpoint.clog", _clog.checkpoint)
 hooks.register("checkpoint.commit_ts", _commit_ts.checkpoint)
@@ -126,4 +132,4 @@ hooks.register("redo.checkpoint", _redo_checkpoint)
 
 _SYNC_HANDLERS = {1: "pg_xact", 2: "pg_commit_ts", 3: "pg_multixact/offsets", 4: "pg_multixact/members"}
 for _handler, _directory in _SYNC_HANDLERS.items():
-    _sync.register_handler(_handler, lambda tag, directory=_directory: f"{directory}/{tag[5]:04X}")
+    _sync.register_handler(_handler, _segment_path_in(_directory))

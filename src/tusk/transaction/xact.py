@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tusk.transaction import _lock, _snapshot, _xact
+from tusk.transaction._xact import abort_current as abort_current_transaction
 from tusk.transaction._xact import (
     abort_out_of_any_transaction,
     add_flags,
@@ -45,7 +46,6 @@ from tusk.transaction._xact import (
     user_abort_transaction_block,
     warn_no_transaction_block,
 )
-from tusk.transaction._xact import abort_current as abort_current_transaction
 from tusk.transaction._xact import begin_implicit_transaction_block as begin_implicit_block
 from tusk.transaction._xact import commit_command as commit_transaction_command
 from tusk.transaction._xact import current_command_id as get_current_command_id
@@ -130,8 +130,9 @@ __all__ = [
     "warn_no_transaction_block",
 ]
 
-_START, _COMMAND_END, _PRE_COMMIT, _PRE_RECORD, _COMMIT, _POST_COMMIT, _PRE_ABORT, _ABORT, _POST_ABORT, _CLEANUP = range(10)
-_SUB_START, _SUB_PRE_COMMIT, _SUB_COMMIT, _SUB_PRE_ABORT, _SUB_ABORT, _SUB_CLEANUP = range(6)
+# Events of _xact.pxd (XactEvent, SubXactEvent).
+_START, _PRE_COMMIT, _COMMIT, _POST_COMMIT, _PRE_ABORT, _POST_ABORT, _CLEANUP = 0, 2, 4, 5, 6, 8, 9
+_SUB_COMMIT, _SUB_PRE_ABORT = 2, 3
 _NEEDS_SNAPSHOT = frozenset(
     ["SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "ReturnStmt", "PLAssignStmt",
      "DeclareCursorStmt", "ExplainStmt", "CreateTableAsStmt", "CallStmt"]

@@ -1,7 +1,7 @@
 """A cluster without SQL for the tests of this folder: WAL, logs and shared memory, in forked processes.
 
-`in_cluster` forks a child that makes (or recovers) a data directory, runs a function in it and stops the cluster, cleanly
-or as if it had crashed. The function may start further processes with `Backend`, each with a slot of its own.
+`in_cluster` forks a child that makes (or recovers) a data directory, runs a function in it and stops the
+cluster, cleanly or as if it had crashed. The function may start further processes with `Backend`, each with a slot of its own.
 """
 
 import os
@@ -131,7 +131,7 @@ class Process:
 
 
 class Backend:
-    """Another process of the cluster that does one call after the other: ``call`` waits, ``send`` and ``receive`` do not."""
+    """Another process of the cluster that does one call after the other: ``call`` waits, ``send`` does not."""
 
     def __init__(self):
         self.to_parent, child_writes = os.pipe()

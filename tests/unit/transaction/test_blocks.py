@@ -145,7 +145,7 @@ def test_many_subtransactions(tmp_path):
     """More children than a slot can list: others must look into pg_subtrans."""
 
     def run():
-        from tusk.transaction import _clog, _procarray, _snapshot, _xact
+        from tusk.transaction import _clog, _xact
 
         other = Backend()
         statement(_xact.begin_transaction_block)

@@ -365,7 +365,7 @@ def release_session():
 
 def test_waiting_for_transactions(tmp_path):
     def run():
-        from tusk.transaction import _lock, _procarray
+        from tusk.transaction import _procarray
 
         other = Backend()
         begin()

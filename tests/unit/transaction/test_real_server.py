@@ -39,7 +39,7 @@ def cluster(tmp_path):
     if os.geteuid() == 0:
         user = pwd.getpwnam("postgres")
         os.chown(data, user.pw_uid, user.pw_gid)
-    as_server_user(BIN / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--no-locale")
+    as_server_user(BIN / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "--no-locale")
     return data
 
 

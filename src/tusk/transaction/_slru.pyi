@@ -1,0 +1,3 @@
+"""Page caches for the small transaction logs (PostgreSQL's slru.c)."""
+
+def remove_all_segments(directory: str) -> None: ...

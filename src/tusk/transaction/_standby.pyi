@@ -1,0 +1,6 @@
+"""Records for standbys: who runs, who holds access exclusive locks (PostgreSQL's standby.c)."""
+
+from typing import Any
+
+def log_access_exclusive_locks(locks: list[Any]) -> None: ...
+def log_standby_snapshot() -> int: ...
