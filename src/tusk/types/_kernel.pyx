@@ -1,7 +1,7 @@
 """The registry of vector kernels (see _kernel.pxd), keyed by the prosrc names of the functions they compute."""
 
 from tusk.errors import SqlError, errcode
-from tusk.types.registry import services
+from tusk.types.collate import is_bytewise, locale_of
 
 cdef dict _kernels = {}
 
@@ -52,38 +52,12 @@ cdef int raise_kernel_error(int code) except -1:
     raise SqlError(state, message)
 
 
-def collation_is_c(Oid collation):
-    """Whether a collation orders by bytes (C, POSIX, and C.UTF-8 in a UTF-8 database); 0 counts as the default."""
-    found = _c_collations.get(collation)
-    if found is None:
-        found = _collation_is_c(collation)
-        _c_collations[collation] = found
-    return found
-
-
-def forget_collations():
-    """Called when another database is opened."""
-    _c_collations.clear()
-
-
-cdef dict _c_collations = {}
-
-
-def _collation_is_c(Oid collation):
-    if collation in (950, 951):
-        return True
-    if not services.has("collation_locale"):
-        return True
-    provider, locale, _deterministic = services.call("collation_locale", collation or 100)
-    return (provider in ("c", "b") and locale in ("C", "POSIX", "C.UTF-8", "C.UTF8", "C.utf8")) or provider == "d"
-
-
 def kernel_for(str prosrc, int nargs, Oid collation):
     """The kernel of a function for calls with this many arguments and this input collation, or None."""
     cdef Kernel kernel = find_kernel(prosrc)
     if kernel is None or kernel.nargs != nargs:
         return None
-    if kernel.flags & KERNEL_C_COLLATION and not collation_is_c(collation):
+    if kernel.flags & KERNEL_C_COLLATION and (collation == 0 or not is_bytewise(collation)):
         return None
     if kernel.flags & KERNEL_DETERMINISTIC and not _is_deterministic(collation):
         return None
@@ -91,6 +65,4 @@ def kernel_for(str prosrc, int nargs, Oid collation):
 
 
 def _is_deterministic(Oid collation):
-    if collation in (0, 100, 950, 951) or not services.has("collation_locale"):
-        return True
-    return services.call("collation_locale", collation)[2]
+    return collation in (100, 950, 951) or (collation != 0 and locale_of(collation)[2])

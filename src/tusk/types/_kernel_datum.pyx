@@ -10,6 +10,7 @@ from cpython.unicode cimport PyUnicode_AsUTF8String, PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset, strlen
 from tusk._types cimport ItemPointerData, tid_block, tid_offset, tid_set
+from tusk.access._compare cimport detoast_malloc_hook
 from tusk.access._tuple cimport fetch_att
 from tusk.access._varlena cimport (
     VARHDRSZ, set_varsize, vardata_any, varatt_is_compressed, varatt_is_external, varatt_needs_detoast, varsize_any,
@@ -93,7 +94,9 @@ def forget_types():
 
 cdef void *detoast_malloc(const void *value) except NULL:
     """A plain malloc'd varlena of a compressed or external one."""
-    raise feature_not_supported("TOAST")
+    if detoast_malloc_hook == NULL:
+        raise feature_not_supported("compressed or external values without access.toast loaded")
+    return detoast_malloc_hook(value)
 
 
 cdef size_t datum_length(Datum value, int typlen) noexcept nogil:

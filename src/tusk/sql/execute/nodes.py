@@ -1,5 +1,27 @@
 """Imports every module that runs a plan node, so that they register."""
 
-from tusk.sql.execute import _result, _values
+from tusk.sql.execute import (
+    _append,
+    _hashjoin,
+    _limit,
+    _material,
+    _mergejoin,
+    _nestloop,
+    _result,
+    _sort,
+    _subquery_scan,
+    _values,
+)
 
-__all__ = ["_result", "_values"]
+__all__ = [
+    "_append",
+    "_hashjoin",
+    "_limit",
+    "_material",
+    "_mergejoin",
+    "_nestloop",
+    "_result",
+    "_sort",
+    "_subquery_scan",
+    "_values",
+]

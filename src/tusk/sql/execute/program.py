@@ -127,7 +127,7 @@ class Compiler:
     ) -> CallContext:
         """What the function may know of the call."""
         context = CallContext(
-            collation=collation or 100,
+            collation=collation,
             argument_types=tuple(arg.type.oid for arg in args),
             result_type=result.oid,
             result_typmod=typmod,

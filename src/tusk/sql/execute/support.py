@@ -13,6 +13,7 @@ from tusk.sql.execute._vectors import make_batch
 from tusk.sql.nodes import enums
 from tusk.types._kernel_datum import type_of
 from tusk.types.codec import codec_for
+from tusk.types.collate import locale_of
 from tusk.types.registry import CallContext, find_function, lookup_function, services, setting
 from tusk.types.values import Array
 
@@ -117,18 +118,27 @@ def comparison(type_oid: int, collation: int) -> Callable[[Any, Any], int]:
 
 def family_comparison(family: int, left: int, right: int, collation: int) -> Callable[[Any, Any], int]:
     """Support function 1 of a btree operator family over Python values."""
-    row = lookup(AMPROCNUM, family, left, right, 1)
-    if row is None:
-        general = {1043: 25}
-        row = lookup(AMPROCNUM, family, general.get(left, left), general.get(right, right), 1)
-    if row is None:
-        for pseudo in (2277, 3500, 2249, 3831, 4537, 26):
-            row = lookup(AMPROCNUM, family, pseudo, pseudo, 1)
-            if row is not None:
-                break
-    if row is None:
-        raise SqlError(errcode.INTERNAL_ERROR, f"missing support function 1({left},{right}) in opfamily {family}")
-    return function_over_values(int(row.amproc), (left, right), 23, collation)
+    return function_over_values(family_procedure(family, left, right), (left, right), 23, collation)
+
+
+def family_procedure(family: int, left: int, right: int) -> int:
+    """Support function 1 of a btree operator family for two types, or types they are stored like."""
+    rows = [row for row in lookup_list(AMPROCNUM, family) if row.amprocnum == 1]
+    types = {(row.amproclefttype, row.amprocrighttype): row.amproc for row in rows}
+    for pair in ((left, right), (general_type(left), general_type(right))):
+        if pair in types:
+            return int(types[pair])
+    if len(types) == 1:
+        return int(next(iter(types.values())))
+    raise SqlError(errcode.INTERNAL_ERROR, f"missing support function 1({left},{right}) in opfamily {family}")
+
+
+def general_type(type_oid: int) -> int:
+    """The type whose operator classes serve a type that has none of its own."""
+    row = lookup(TYPEOID, type_oid)
+    for general in _binary_coercible(row) if row is not None else ():
+        return general
+    return type_oid
 
 
 def function_over_values(
@@ -139,7 +149,7 @@ def function_over_values(
     definition = lookup_function(row.prosrc)
     if not definition.context:
         return definition.call
-    context = CallContext(collation=collation or 100, argument_types=argument_types, result_type=result_type)
+    context = CallContext(collation=collation, argument_types=argument_types, result_type=result_type)
     call = definition.call
 
     def with_context(*args: Any) -> Any:
@@ -373,3 +383,8 @@ def expression_type(node: Any) -> tuple[int, int, int]:
     """Type, typmod and collation of an expression node."""
     found: tuple[int, int, int] = _state.expression_type(node)
     return found
+
+
+def is_deterministic(collation: int) -> bool:
+    """Whether strings of this collation are equal only when their bytes are."""
+    return collation in (100, 950, 951) or bool(locale_of(collation)[2])
