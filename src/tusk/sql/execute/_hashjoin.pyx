@@ -62,7 +62,7 @@ cdef class HashJoinState(JoinState):
     cdef uint8_t *inner_matched
     cdef list inner_parts, outer_parts      # RowStores of the partitions, None where it is in memory
     cdef int nparts, part
-    cdef bint built, outer_done
+    cdef bint built
     cdef Batch ob, spilled                  # current outer batch; window over a partition's outer rows
     cdef int64_t spilled_at
     cdef uint32_t outer_hashes[BATCH_ROWS]
@@ -75,6 +75,7 @@ cdef class HashJoinState(JoinState):
     cdef uint16_t pair_lanes[BATCH_ROWS]
     cdef int fill_lane                      # next outer lane to give out unmatched, -1: not that far
     cdef int64_t fill_row                   # next inner row, -1
+    cdef bint part_done
 
     def __init__(self, object plan, EState estate):
         cdef int i
@@ -115,7 +116,7 @@ cdef class HashJoinState(JoinState):
         self.inner_parts = self.outer_parts = None
         self.nparts = 1
         self.part = 0
-        self.built = self.outer_done = False
+        self.built = self.part_done = False
         self.ob = None
         self.nlanes = self.at = 0
         self.next_row = -2
@@ -139,7 +140,8 @@ cdef class HashJoinState(JoinState):
                 self.instrument.end_loop()
             for subplan in self.initplans:
                 subplan.rearm(changed)
-            self.outer_done = False
+            self.part = 0
+            self.part_done = False
             self.ob = None
             self.nlanes = self.at = 0
             self.next_row = -2
@@ -410,8 +412,6 @@ cdef class HashJoinState(JoinState):
             # Without inner rows most joins have no result, and the outer side need not be read.
             self.build()
             if self.store.nrows == 0 and self.nparts == 1 and not self.fill_outer:
-                self.outer_done = True
-                self.fill_row = -1
                 self.part = self.nparts
         while True:
             if self.part >= self.nparts:
@@ -420,8 +420,8 @@ cdef class HashJoinState(JoinState):
                 out = self.fill_inner_rows()
                 if out is not None:
                     return out
-                if self.fill_row >= 0:
-                    continue
+                continue
+            if self.part_done:
                 self.next_part()
                 continue
             if self.ob is None:
@@ -461,6 +461,7 @@ cdef class HashJoinState(JoinState):
             self.fill_row += 1
         if self.fill_row >= self.store.nrows:
             self.fill_row = -1
+            self.part_done = True
         return self.emit()
 
     cdef int next_part(self) except -1:
@@ -469,6 +470,7 @@ cdef class HashJoinState(JoinState):
         cdef Batch window
         cdef int i
         self.part += 1
+        self.part_done = False
         if self.part >= self.nparts:
             return 0
         part = self.inner_parts[self.part]
