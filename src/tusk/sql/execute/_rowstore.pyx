@@ -19,6 +19,10 @@ cdef class RowStore:
         self.loaded_index = -1
         self.lane_bytes = BATCH_ROWS * 9
 
+    def __del__(self):
+        if self.file is not None:
+            self.file.close()
+
     def __dealloc__(self):
         cdef int i
         for i in range(self.nchunks):

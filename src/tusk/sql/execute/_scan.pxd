@@ -10,7 +10,7 @@ from tusk.sql.execute._state cimport Expr, PlanState
 from tusk.types._kernel cimport BATCH_ROWS
 
 cdef enum:
-    MAX_PINS = 32
+    MAX_PINS = 128
 
 cdef struct ColumnSet:              # attributes to be taken out of tuples together
     int n
@@ -40,6 +40,7 @@ cdef class ScanState(PlanState):
     cdef int ntuples
     cdef int pins[MAX_PINS]
     cdef int npins
+    cdef int pin_limit
     cdef bint epq_done
     cdef bint identity              # the target list is the scan batch
 

@@ -12,7 +12,7 @@ from tusk.access._deform cimport deform_columns
 from tusk.access._tuple cimport heap_getsysattr
 from tusk.sql.execute._batch cimport RowShape, batch_row
 from tusk.sql.execute._state cimport EState, shape_of_targetlist
-from tusk.storage._buffer cimport release_buffer
+from tusk.storage._buffer cimport NBuffers, release_buffer
 from tusk.types._kernel cimport Vector
 from tusk.types._kernel_datum cimport DatumType, datum_type
 
@@ -130,6 +130,8 @@ cdef class ScanState(PlanState):
         self.ntuples = 0
         self.npins = 0
         self.epq_done = False
+        # Never hold a large part of the pool.
+        self.pin_limit = MAX_PINS if NBuffers >= 8 * MAX_PINS else max(NBuffers // 16, 1)
         return PlanState.open(self)
 
     cdef int close(self) except -1:

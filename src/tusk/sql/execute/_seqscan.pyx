@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t
 from tusk.access.heap._scan cimport HeapScan, begin_heap_scan
 from tusk.memory._interrupts cimport check_for_interrupts
 from tusk.sql.execute._batch cimport Batch
-from tusk.sql.execute._scan cimport MAX_PINS, ScanState
+from tusk.sql.execute._scan cimport ScanState
 from tusk.sql.execute._state cimport EState
 from tusk.storage._buffer cimport incr_buffer_ref
 from tusk.types._kernel cimport BATCH_ROWS
@@ -66,7 +66,7 @@ cdef class SeqScanState(ScanState):
                     self.add_tuple(heap.headers[i], heap.block, heap.offsets[i])
                 incr_buffer_ref(heap.buf)
                 self.keep_pin(heap.buf)
-                if self.ntuples > most or self.npins == MAX_PINS:
+                if self.ntuples > most or self.npins >= 32 or self.npins >= self.pin_limit:
                     break
             out = self.finish_batch(False)
             if out is not None:

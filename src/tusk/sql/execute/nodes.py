@@ -2,7 +2,11 @@
 
 from tusk.sql.execute import (
     _append,
+    _bitmap,
+    _bitmap_heap,
     _hashjoin,
+    _index_only_scan,
+    _indexscan,
     _limit,
     _material,
     _mergejoin,
@@ -11,12 +15,17 @@ from tusk.sql.execute import (
     _seqscan,
     _sort,
     _subquery_scan,
+    _tidscan,
     _values,
 )
 
 __all__ = [
     "_append",
+    "_bitmap",
+    "_bitmap_heap",
     "_hashjoin",
+    "_index_only_scan",
+    "_indexscan",
     "_limit",
     "_material",
     "_mergejoin",
@@ -25,5 +34,6 @@ __all__ = [
     "_seqscan",
     "_sort",
     "_subquery_scan",
+    "_tidscan",
     "_values",
 ]

@@ -4,7 +4,7 @@ from tusk.catalog.cache import OPERNAMENSP, PROCOID, TYPEOID, lookup, lookup_lis
 from tusk.catalog.facts import builtin_rows
 from tusk.sql.nodes import enums
 from tusk.sql.nodes.plantree import PlannedStmt, Result, ValuesScan
-from tusk.sql.nodes.primitives import BoolExpr, Const, FuncExpr, OpExpr, TargetEntry, Var
+from tusk.sql.nodes.primitives import BoolExpr, Const, FuncExpr, OpExpr, Param, TargetEntry, Var
 
 TYPES = {"bool": 16, "int2": 21, "int4": 23, "int8": 20, "float8": 701, "text": 25, "numeric": 1700, "name": 19}
 
@@ -58,4 +58,4 @@ def values(rows, targets, qual=()):
     return select(ValuesScan(scanrelid=1, values_lists=rows, targetlist=tlist(*targets), qual=list(qual)))
 
 
-__all__ = ["BoolExpr", "PROCOID", "const", "func", "op", "result", "select", "tlist", "values", "var"]
+__all__ = ["PROCOID", "BoolExpr", "Param", "const", "func", "op", "result", "select", "tlist", "values", "var"]
