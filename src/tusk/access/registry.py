@@ -1,0 +1,14 @@
+"""Everything in `access` that other packages reach through a hook; to be imported once, before the first fork.
+
+Importing it registers the redo routines of heap, sequences and index methods, and the toaster, and reads the settings
+they follow.
+"""
+
+from tusk.access import _sequence
+from tusk.access.heap import _inplace, _redo
+from tusk.access.toast import _compression, _toaster
+from tusk.config import settings
+
+REGISTERED = (_redo, _sequence, _inplace, _toaster)
+
+_compression.set_default_method(lambda: settings.default_toast_compression)
