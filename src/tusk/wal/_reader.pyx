@@ -98,6 +98,10 @@ cdef class WalReader:
                 self.fd_segno = segno
             n = min(<uint64_t> WINDOW_BYTES, self.segment_size - offset)
             got = pread(self.fd, self.window, n, offset)
+            if got > 0 and got % XLOG_BLCKSZ:
+                # A file cut short within a page: what is there may still hold whole records.
+                memset(self.window + got, 0, XLOG_BLCKSZ - got % XLOG_BLCKSZ)
+                got += XLOG_BLCKSZ - got % XLOG_BLCKSZ
             if got < XLOG_BLCKSZ:
                 self.window_bytes = 0
                 name = segment_name(self.timeline, segno, self.segment_size)

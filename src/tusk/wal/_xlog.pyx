@@ -1160,3 +1160,8 @@ def read_from_buffers(lsn: int, nbytes: int) -> bytes:
         chunks.append(chunk)
         at += n
     return b"".join(chunks)
+
+
+def note_async_commit(lsn: int) -> None:
+    """An asynchronous commit record ends at `lsn` (XLogSetAsyncXactLSN)."""
+    xlog_set_async_xact_lsn(lsn)

@@ -150,6 +150,20 @@ def install_segment(segno: int, path: str, *, find_free: bool, max_segno: int, t
     return segno
 
 
+def restore_full_size(segno: int, timeline: int) -> None:
+    """Give a segment that was cut short its full size again, as everything that reads WAL expects."""
+    path = segment_path(timeline, segno)
+    size = _xlogctl.get_wal_segment_size()
+    if os.path.exists(path) and os.path.getsize(path) < size:
+        fd = open_segment(segno, timeline)
+        try:
+            os.ftruncate(fd, size)
+            if _xlogctl.setting("fsync"):
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
 def list_segments() -> Iterator[str]:
     """Names of segment files (``.partial`` ones too) in pg_wal, unsorted."""
     for name in os.listdir(WAL_DIRECTORY):

@@ -316,6 +316,7 @@ def _begin_new_wal(end: EndOfWal, timeline: int, ckpt: CheckPoint, in_recovery: 
     _xlog.start_insertion(end.end, end.last_record, end.last_page, timeline, timeline)
     with _xlogctl.control_file_lock():
         _xlogctl.set_install_segments_active(True)
+    segments.restore_full_size(end.end // _xlogctl.get_wal_segment_size(), timeline)
     _xlog.set_flush_mark(end.end)
     counts = segments.SegmentCounts()
     with contextlib.suppress(OSError):
