@@ -704,44 +704,6 @@ cdef bint _fast_path_transfer(const LOCKTAG *tag, uint32_t hashcode) noexcept:
     return True
 
 
-cdef int _find_transferred(LOCALLOCK *local) except -1:
-    """The lock was taken by the fast path: move it to the shared table if it still is there, and find it."""
-    cdef LWLock *partition_lock = lock_manager_lock(local.hashcode)
-    cdef Oid rel = local.tag.locktag_field2
-    cdef int first = _fast_path_group(rel) * FP_LOCK_SLOTS_PER_GROUP
-    cdef int slot
-    cdef PROCLOCK *proclock = NULL
-    cdef LOCK *lock
-    cdef bint full = False
-    lwlock_acquire(&MyProc.fpInfoLock, LW_EXCLUSIVE)
-    for slot in range(first, first + FP_LOCK_SLOTS_PER_GROUP):
-        if MyProc.fpRelId[slot] != rel or not _fast_path_bits(MyProc, slot) & (1 << (local.mode - 1)):
-            continue
-        lwlock_acquire(partition_lock, LW_EXCLUSIVE)
-        proclock = _setup_lock_in_table(MyProc, &local.tag, local.hashcode, local.mode)
-        if proclock == NULL:
-            full = True
-        else:
-            grant_lock(proclock.myLock, proclock, local.mode)
-            _fast_path_clear(MyProc, slot, local.mode)
-        lwlock_release(partition_lock)
-        break
-    lwlock_release(&MyProc.fpInfoLock)
-    if full:
-        raise _out_of_shared_memory()
-    if proclock == NULL:
-        lwlock_acquire(partition_lock, LW_SHARED)
-        lock = _find_lock(&local.tag, local.hashcode)
-        if lock != NULL:
-            proclock = _find_proclock(lock, MyProc)
-        lwlock_release(partition_lock)
-        if proclock == NULL:
-            raise SqlError(errcode.INTERNAL_ERROR, "failed to re-find shared proclock object")
-    local.lock = proclock.myLock
-    local.proclock = proclock
-    return 0
-
-
 cdef void _begin_strong(LOCALLOCK *local) noexcept nogil:
     global StrongLockInProgress
     spin_lock(&strong_locks.mutex)
@@ -780,15 +742,12 @@ cdef inline uint32_t _owner(bint session) noexcept nogil:
     return CurrentTransactionState.subTransactionId
 
 
-cdef LOCALLOCK *last_local = NULL
-
-
 cdef int lock_acquire(const LOCKTAG *tag, int mode, bint session, bint dont_wait) except -1:
     """Take a lock, waiting for it unless ``dont_wait``; returns a LOCKACQUIRE_*.
 
     ``session``: it outlives the transaction. 40P01 on deadlock, 55P03 after lock_timeout, 53200 when the table is full.
     """
-    global StrongLockInProgress, last_local
+    global StrongLockInProgress
     cdef uint32_t hashcode = _hash_tag(tag)
     cdef uint32_t owner = _owner(session)
     cdef LOCALLOCK *local
@@ -810,7 +769,6 @@ cdef int lock_acquire(const LOCKTAG *tag, int mode, bint session, bint dont_wait
                 hint="Only RowExclusiveLock or less can be acquired on database objects during recovery.",
             )
         local = _make_local(tag, mode, hashcode)
-    last_local = local
     if local.nLocks > 0:
         _grant_local(local, owner)
         return LOCKACQUIRE_ALREADY_CLEAR if local.lockCleared else LOCKACQUIRE_ALREADY_HELD

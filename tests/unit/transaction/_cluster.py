@@ -1,7 +1,8 @@
 """A cluster without SQL for the tests of this folder: WAL, logs and shared memory, in forked processes.
 
 `in_cluster` forks a child that makes (or recovers) a data directory, runs a function in it and stops the
-cluster, cleanly or as if it had crashed. The function may start further processes with `Backend`, each with a slot of its own.
+cluster, cleanly or as if it had crashed. The function may start further processes with
+`Backend`, each with a slot of its own.
 """
 
 import os
