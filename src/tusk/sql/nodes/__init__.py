@@ -6,3 +6,4 @@ from tusk.sql.nodes.literals import *  # noqa: F403
 from tusk.sql.nodes.parsetree import *  # noqa: F403
 from tusk.sql.nodes.plantree import *  # noqa: F403
 from tusk.sql.nodes.primitives import *  # noqa: F403
+from tusk.sql.nodes.nodetext import read_node_tree, write_node_tree
