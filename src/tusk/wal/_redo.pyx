@@ -33,6 +33,8 @@ from tusk.storage._smgr cimport SMgrRelation, relation_path, smgr_create, smgr_n
 from tusk.wal._pglz cimport pglz_decompress
 from tusk.wal._record cimport *
 
+from collections.abc import Callable
+
 import lz4.block
 import zstandard
 
@@ -416,6 +418,20 @@ def set_replaying(value: bool) -> None:
     """Whether this process replays WAL (InRecovery)."""
     global replaying
     replaying = value
+
+
+_python_redo: dict = {}
+
+
+cdef int call_python_redo(DecodedRecord record) except -1:
+    _python_redo[record.header.xl_rmid](record)
+    return 0
+
+
+def register_python_redo(rmid: int, function: Callable[[DecodedRecord], None]) -> None:
+    """Have a Python function replay the records of a resource manager whose records are rare (Database, RelMap, ...)."""
+    _python_redo[rmid] = function
+    register_redo(<uint8_t> rmid, call_python_redo, NULL)
 
 
 def rmgr_has_mask(rmid: int) -> bool:
