@@ -35,6 +35,8 @@ MODULES = (
     "hashing",
     "network",
     "misc",
+    "number_templates",
+    "datetime_templates",
     "jsonb_format",
     "json_output",
     "json_functions",

@@ -28,7 +28,7 @@ from tusk.types.dates import date_is_finite
 from tusk.types.datetime_format import INTERVAL_NOBEGIN, INTERVAL_NOEND
 from tusk.types.intervals import INFINITE, make_interval
 from tusk.types.intervals import out_of_range as interval_out_of_range
-from tusk.types.numeric import divide
+from tusk.types.numeric import add, divide
 from tusk.types.numeric_format import make
 from tusk.types.registry import function
 from tusk.types.timestamps import check_timestamp, is_finite, named_zone, to_local
@@ -137,10 +137,7 @@ def _of_fields(unit: str, f: Fields) -> Decimal | None:
 
 
 def _julian(day: int, us: int) -> Decimal:
-    if us == 0:
-        # PostgreSQL divides the seconds of the day as numeric; zero keeps that quotient's scale.
-        return Decimal(day) + divide(Decimal(0).scaleb(-6), Decimal(86400 * USECS_PER_SEC).scaleb(-6))
-    return Decimal(day) + divide(Decimal(us), Decimal(USECS_PER_DAY))
+    return add(Decimal(day), divide(Decimal(us), Decimal(USECS_PER_DAY)))
 
 
 _MONOTONIC = ("year", "decade", "century", "millennium", "julian", "isoyear", "epoch")

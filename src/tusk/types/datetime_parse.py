@@ -113,7 +113,6 @@ def tokenize(text: str) -> list[tuple[str, str]]:
             position += 1
             continue
         start = position
-        following = text[position + 1] if position + 1 < end else ""
         if c.isdigit() and c.isascii():
             take("")
             after = text[position] if position < end else ""
@@ -128,7 +127,6 @@ def tokenize(text: str) -> list[tuple[str, str]]:
                     if position < end and text[position] == after:
                         kind = "date"
                         take(after)
-                        position -= 0
                     fields.append((kind, text[start:position].lower()))
                 else:
                     take(after, letters=True)
@@ -145,8 +143,8 @@ def tokenize(text: str) -> list[tuple[str, str]]:
             word = text[start:position].lower()
             after = text[position] if position < end else ""
             is_date = after in ("-", "/", ".") and after != ""
-            if not is_date and after and (after in "+" or after.isdigit()):
-                is_date = word not in _KEYWORDS and abbreviation_offset(word) is None
+            if not is_date and after and (after == "+" or after.isdigit()):
+                is_date = word not in _KEYWORDS
             if is_date:
                 take("+-/_.:", letters=True)
                 fields.append(("date", text[start:position].lower()))
@@ -165,7 +163,7 @@ def tokenize(text: str) -> list[tuple[str, str]]:
                 fields.append(("special", c + text[word_start:position].lower()))
             else:
                 raise BadFormat
-        elif following == "" and not c.isalnum() and c.isascii() or (c.isascii() and not c.isalnum()):
+        elif c.isascii() and not c.isalnum():
             position += 1
         else:
             raise BadFormat

@@ -37,7 +37,7 @@ _US_PER = {"us": 1, "ms": 1000, "second": USECS_PER_SEC, "minute": USECS_PER_MIN
 _TOKEN = re.compile(
     r"\s*(?:([+-]?\s*\d+:\d*(?::\d*)?(?:\.\d*)?)"  # 1 clock
     r"|([+-]?\s*\d+-\d+)(?![\d.])"  # 2 years-months
-    r"|([+-]?\s*(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)"  # 3 number
+    r"|([+-]?\s*(?:\d+(?:\.\d*)?|\.\d+))(?![eE][+-]?\d)"  # 3 number
     r"|([+-]\s*[A-Za-z]+)"  # 4 signed word
     r"|([A-Za-z]+)"  # 5 word
     r"|([^\w\s+-]))"  # 6 punctuation
