@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tusk.catalog.cache import OPERNAMENSP, PROCNAMEARGSNSP
 from tusk.catalog.oids import UNKNOWNOID
 from tusk.sql.analyze import lookup as lk
 from tusk.sql.analyze.coerce import IMPLICIT, can_coerce_type
-from tusk.sql.analyze.names import candidates_in_path, deconstruct
+from tusk.sql.analyze.names import candidate_functions, candidate_operators
 
 
 class Candidate:
@@ -76,9 +75,8 @@ def function_candidates(
     include_out: bool = False,
 ) -> list[Candidate]:
     """The functions of a name that so many arguments could call (FuncnameGetCandidates); ``nargs`` -1 is any."""
-    schema, name = deconstruct(names)
     result: list[Candidate] = []
-    for place, row in candidates_in_path(PROCNAMEARGSNSP, name, schema):
+    for place, row in candidate_functions(names):
         types: tuple[int, ...] = row.proargtypes
         if include_out and row.proallargtypes:
             types = row.proallargtypes
@@ -133,9 +131,8 @@ def _add(result: list[Candidate], new: Candidate) -> None:
 
 def operator_candidates(names: list[str], kind: str) -> list[Candidate]:
     """The operators of a name and kind, ``b`` or ``l`` (OpernameGetCandidates)."""
-    schema, name = deconstruct(names)
     result: list[Candidate] = []
-    for place, row in candidates_in_path(OPERNAMENSP, name, schema):
+    for place, row in candidate_operators(names):
         if row.oprkind != kind:
             continue
         args = (row.oprleft, row.oprright)

@@ -22,7 +22,7 @@ from tusk.sql.analyze.operators import make_operator, make_scalar_array_operator
 from tusk.sql.analyze.rangetable import (
     column_to_var, find_table, missing_column, missing_table, scan_nsitem_for_column, whole_row_ref,
 )
-from tusk.sql.analyze.relations import provider
+from tusk.sql.analyze.relations import database_name
 from tusk.sql.analyze.state import ExprKind, ParseState
 from tusk.sql.analyze.subscripts import transform_subscripts
 from tusk.sql.analyze.typenames import lookup_collation, type_name_oid_typmod
@@ -152,7 +152,7 @@ def _column_ref(pstate: ParseState, ref: ColumnRef) -> Any:
                 node = whole_row_ref(pstate, *found, location)
     elif len(fields) <= 4:
         names = [f.sval if isinstance(f, String) else "*" for f in fields]
-        if len(fields) == 4 and names[0] != provider().database_name():
+        if len(fields) == 4 and names[0] != database_name():
             problem = "database"
         else:
             schema = names[-3] if len(fields) > 2 else None

@@ -14,7 +14,7 @@ from tusk.sql.analyze.coerce import (
 )
 from tusk.sql.analyze.names import searched_namespaces, type_oid_by_name
 from tusk.sql.analyze.polymorphic import enforce_generic_types
-from tusk.sql.analyze.relations import provider
+from tusk.sql.analyze.relations import namespace_oid
 from tusk.sql.analyze.state import ExprKind, ParseState, error_at, kind_name
 from tusk.sql.nodes import enums, nodefuncs
 from tusk.sql.nodes.nodefuncs import expr_location, expr_type
@@ -522,7 +522,7 @@ def function_oid_exact(names: list[str], types: list[int], missing_ok: bool = Fa
     schema, name = deconstruct(names)
     key = tuple(types)
     if schema is not None:
-        namespaces = [provider().namespace_oid(schema, missing_ok)]
+        namespaces = [namespace_oid(schema, missing_ok)]
     else:
         namespaces = searched_namespaces(False)
     for namespace in namespaces:

@@ -13,6 +13,7 @@ from tusk.catalog.oids import (
     ANYARRAYOID, ANYCOMPATIBLEARRAYOID, ANYCOMPATIBLEMULTIRANGEOID, ANYCOMPATIBLENONARRAYOID, ANYCOMPATIBLEOID,
     ANYCOMPATIBLERANGEOID, ANYELEMENTOID, ANYENUMOID, ANYMULTIRANGEOID, ANYNONARRAYOID, ANYRANGEOID,
 )
+from tusk.catalog.names import format_type
 from tusk.errors import SqlError, errcode
 
 BTREE_AM, HASH_AM, GIST_AM = 403, 405, 783
@@ -403,87 +404,3 @@ def collation_name(collation: int) -> str:
     """The unqualified name of a collation (get_collation_name)."""
     row = lookup(COLLOID, collation)
     return "" if row is None else row.collname
-
-
-_SPECIAL_NAMES = {
-    1560: "bit", 16: "boolean", 1042: "character", 700: "real", 701: "double precision", 23: "integer", 21: "smallint",
-    20: "bigint", 1700: "numeric", 1186: "interval", 1083: "time without time zone", 1266: "time with time zone",
-    1114: "timestamp without time zone", 1184: "timestamp with time zone", 1562: "bit varying",
-    1043: "character varying", 114: "json",
-}
-_INTERVAL_FIELDS = {
-    1 << 2: " year", 1 << 1: " month", 1 << 3: " day", 1 << 10: " hour", 1 << 11: " minute", 1 << 12: " second",
-    1 << 2 | 1 << 1: " year to month", 1 << 3 | 1 << 10: " day to hour", 1 << 3 | 1 << 10 | 1 << 11: " day to minute",
-    1 << 3 | 1 << 10 | 1 << 11 | 1 << 12: " day to second", 1 << 10 | 1 << 11: " hour to minute",
-    1 << 10 | 1 << 11 | 1 << 12: " hour to second", 1 << 11 | 1 << 12: " minute to second",
-}
-
-
-def _typmod_suffix(type_oid: int, typmod: int) -> tuple[str, str]:
-    """(what follows the first word, what follows everything) for a known type's typmod."""
-    if type_oid in (1083, 1266, 1114, 1184):
-        return f"({typmod})", ""
-    if type_oid == 1700:
-        scale = (((typmod - 4) & 0x7FF) ^ 1024) - 1024
-        return "", f"({((typmod - 4) >> 16) & 0xFFFF},{scale})"
-    if type_oid == 1186:
-        fields, precision = (typmod >> 16) & 0x7FFF, typmod & 0xFFFF
-        words = "" if fields == 0x7FFF else _INTERVAL_FIELDS.get(fields, "")
-        return "", words + ("" if precision == 0xFFFF else f"({precision})")
-    if type_oid in (1042, 1043):
-        return "", f"({typmod - 4})" if typmod > 4 else ""
-    if type_oid in (1560, 1562):
-        return "", f"({typmod})"
-    return "", f"({typmod})"
-
-
-def format_type(type_oid: int, typmod: int | None = None, qualify: bool = False) -> str:
-    """SQL name of a type; with a typmod (even -1) as in a declaration (format_type_extended)."""
-    from tusk.sql.analyze.names import quote_identifier, quote_qualified, type_is_visible
-
-    if type_oid == 0:
-        return "-"
-    row = lookup(TYPEOID, type_oid)
-    if row is None:
-        return "???"
-    suffix = ""
-    if is_true_array(row) and row.typstorage != "p":
-        suffix = "[]"
-        type_oid = row.typelem
-        row = lookup(TYPEOID, type_oid)
-        if row is None:
-            return "???[]"
-    given = typmod is not None and typmod >= 0
-    name = _SPECIAL_NAMES.get(type_oid)
-    if type_oid == 1042:
-        if given:
-            return f"character{_typmod_suffix(1042, typmod or 0)[1]}{suffix}"
-        return (("character" if typmod is None else "bpchar") + suffix)
-    if type_oid == 1560:
-        if given:
-            return f"bit({typmod}){suffix}"
-        return ("bit" if typmod is None else '"bit"') + suffix
-    if name is not None:
-        if not given:
-            return name + suffix
-        middle, end = _typmod_suffix(type_oid, typmod or 0)
-        if middle:
-            first, _, rest = name.partition(" ")
-            return f"{first}{middle} {rest}{suffix}"
-        return f"{name}{end}{suffix}"
-    if not qualify and type_is_visible(type_oid):
-        result = quote_identifier(row.typname)
-    else:
-        result = quote_qualified(namespace_name(row.typnamespace), row.typname)
-    if given:
-        result += _format_user_typmod(row, typmod or 0)
-    return result + suffix
-
-
-def _format_user_typmod(row: Any, typmod: int) -> str:
-    if row.typmodout == 0:
-        return f"({typmod})"
-    from tusk.types.registry import CallContext, lookup_function
-
-    definition = lookup_function(proc_row(row.typmodout).prosrc)
-    return str(definition.call(CallContext(), typmod) if definition.context else definition.call(typmod))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tusk.errors import SqlError, errcode
+from tusk.catalog.namespace import get_opclass_oid
 from tusk.catalog.oids import UNKNOWNOID
+from tusk.errors import SqlError, errcode
 from tusk.sql.analyze.aggregates import check_aggregates
 from tusk.sql.analyze.clauses import transform_where
 from tusk.sql.analyze.collate import assign_list_collations, assign_query_collations
@@ -308,9 +309,7 @@ def _inference_element(pstate: ParseState, element: Any, infer: Any) -> Inferenc
     if element.collation:
         result.infercollid = lookup_collation(pstate, element.collation, expr_location(result.expr))
     if element.opclass:
-        from tusk.sql.analyze.opclasses import opclass_oid
-
-        result.inferopclass = opclass_oid(403, string_list(element.opclass))
+        result.inferopclass = get_opclass_oid(403, string_list(element.opclass))
     return result
 
 

@@ -12,7 +12,7 @@ from tusk.sql.analyze.candidates import match_argtypes, operator_candidates, sel
 from tusk.sql.analyze.functions import check_srf_call_placement, make_fn_arguments
 from tusk.sql.analyze.names import deconstruct, searched_namespaces
 from tusk.sql.analyze.polymorphic import enforce_generic_types
-from tusk.sql.analyze.relations import provider
+from tusk.sql.analyze.relations import namespace_oid
 from tusk.sql.analyze.state import ParseState, error_at
 from tusk.sql.nodes import nodefuncs
 from tusk.sql.nodes.nodefuncs import expr_type
@@ -23,7 +23,7 @@ def operator_oid(names: list[str], left: int, right: int) -> int:
     """The operator with exactly these operand types, or 0 (OpernameGetOprid)."""
     schema, name = deconstruct(names)
     if schema is not None:
-        namespace = provider().namespace_oid(schema, missing_ok=True)
+        namespace = namespace_oid(schema, missing_ok=True)
         row = lookup(OPERNAMENSP, name, left, right, namespace) if namespace else None
         return 0 if row is None else row.oid
     for namespace in searched_namespaces(False):

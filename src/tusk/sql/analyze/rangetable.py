@@ -9,12 +9,12 @@ from tusk.catalog.oids import INT8OID, RECORDOID
 from tusk.errors import SqlError, errcode
 from tusk.sql.analyze import lookup as lk
 from tusk.sql.analyze.relations import (
-    AccessShareLock, RelationInfo, RowShareLock, check_catalog_name, provider, relation_info,
+    AccessShareLock, RelationInfo, RowShareLock, relation_info, relation_oid,
 )
 from tusk.sql.analyze.rowtypes import (
     COMPOSITE, COMPOSITE_DOMAIN, OTHER, RECORD, Column, expr_result_type, relation_columns,
 )
-from tusk.sql.analyze.state import ExprKind, NSColumn, NSItem, ParseState
+from tusk.sql.analyze.state import ExprKind, NSColumn, NSItem, ParseState, position_of_errors
 from tusk.sql.analyze.typenames import column_collation, type_name_oid_typmod
 from tusk.sql.nodes import enums
 from tusk.sql.nodes.base import copy_tree
@@ -151,9 +151,9 @@ def is_locked_refname(pstate: ParseState, refname: str) -> bool:
 
 def open_table(pstate: ParseState, relation: RangeVar, lockmode: int) -> RelationInfo:
     """Find and lock the table a query names; 42P01 (parserOpenTable)."""
-    check_catalog_name(relation.catalogname, [relation.schemaname or "", relation.relname or ""])
     name = relation.relname or ""
-    oid = provider().relation_oid(relation.schemaname, name, lockmode)
+    with position_of_errors(pstate, relation.location):
+        oid = relation_oid(relation.schemaname, name, lockmode, relation.catalogname)
     if not oid:
         if relation.schemaname:
             raise pstate.error(
@@ -446,7 +446,7 @@ def find_table(
     """(item, levels up) of the table a name refers to, None if there is none (refnameNamespaceItem)."""
     relid = 0
     if schema is not None:
-        relid = provider().relation_oid(schema, refname, 0)
+        relid = relation_oid(schema, refname, 0)
         if not relid:
             return None
     level = 0
@@ -663,7 +663,7 @@ def missing_table(pstate: ParseState, relation: RangeVar) -> SqlError:
     cte = None if relation.schemaname else find_cte(pstate, name)
     relid = 0
     if cte is None:
-        relid = provider().relation_oid(relation.schemaname, name, 0)
+        relid = relation_oid(relation.schemaname, name, 0)
     found = None
     level = 0
     current: ParseState | None = pstate

@@ -1,23 +1,19 @@
-"""What the analyzer knows of relations and schemas, and the door through which it finds and locks them.
+"""Relations as the analyzer sees them, found by name and locked through the catalogs.
 
-`RelationProvider` answers everything that depends on the session: search path, current user, locks. The default one
-works on the catalog caches alone (built-in facts, or whatever reader they have) and takes no locks; the backend
-installs the real one with `set_provider`.
+Without an open database (tools, tests) the built-in facts answer and nothing is locked.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from tusk.catalog.cache import ATTNUM, NAMESPACENAME, RELNAMENSP, RELOID, lookup, lookup_list
+from tusk.catalog.cache import ATTNUM, DATABASEOID, RELOID, lookup, lookup_list
+from tusk.catalog.namespace import lookup_explicit_namespace, range_var_get_relid
+from tusk.catalog.session import session
 from tusk.errors import SqlError, errcode
-
-PG_CATALOG_NAMESPACE = 11
-PUBLIC_NAMESPACE = 2200
-TOAST_NAMESPACE = 99
+from tusk.sql.nodes.primitives import RangeVar
 
 NoLock, AccessShareLock, RowShareLock, RowExclusiveLock = 0, 1, 2, 3
-ShareUpdateExclusiveLock, ShareLock, ShareRowExclusiveLock, ExclusiveLock, AccessExclusiveLock = 4, 5, 6, 7, 8
 
 
 class RelationInfo:
@@ -70,75 +66,20 @@ def relation_info(oid: int) -> RelationInfo:
     return info
 
 
-class RelationProvider:
-    """Session-dependent answers from the catalog caches alone: fixed search path, no temporary schema, no locks."""
-
-    def search_path(self) -> tuple[int, ...]:
-        """Namespaces in the order they are searched, implicit ones included (activeSearchPath)."""
-        return (PG_CATALOG_NAMESPACE, PUBLIC_NAMESPACE)
-
-    def creation_namespace(self) -> int:
-        """The namespace new objects go to, or 0."""
-        return PUBLIC_NAMESPACE
-
-    def temp_namespace(self) -> int:
-        """The session's temporary namespace, or 0: it is not searched for functions and operators."""
-        return 0
-
-    def database_name(self) -> str:
-        """The current database, for three-part names."""
-        return "postgres"
-
-    def user_id(self) -> int:
-        """The current user."""
-        return 10
-
-    def namespace_oid(self, name: str, missing_ok: bool = False) -> int:
-        """The OID of a schema that may be used; 3F000 when there is none (LookupExplicitNamespace)."""
-        if name == "pg_temp" and self.temp_namespace():
-            return self.temp_namespace()
-        row = lookup(NAMESPACENAME, name)
-        if row is not None:
-            return int(row.oid)
-        if missing_ok:
-            return 0
-        raise SqlError(errcode.INVALID_SCHEMA_NAME, f'schema "{name}" does not exist')
-
-    def relation_oid(self, schema: str | None, name: str, lockmode: int) -> int:
-        """Find a relation and lock it; 0 when there is none (RangeVarGetRelid with missing_ok)."""
-        if schema is not None:
-            namespace = self.namespace_oid(schema, missing_ok=True)
-            row = lookup(RELNAMENSP, name, namespace) if namespace else None
-        else:
-            row = None
-            for namespace in self.search_path():
-                row = lookup(RELNAMENSP, name, namespace)
-                if row is not None:
-                    break
-        return 0 if row is None else int(row.oid)
-
-    def lock_relation(self, oid: int, lockmode: int) -> None:
-        """Lock a relation known by OID."""
+def database_name() -> str:
+    """The name of the open database, "" without one."""
+    row = lookup(DATABASEOID, session.database_id) if session.database_id else None
+    return "" if row is None else row.datname
 
 
-_provider = RelationProvider()
+def namespace_oid(name: str, missing_ok: bool = False) -> int:
+    """The OID of a schema the user named; 3F000, 42501."""
+    return lookup_explicit_namespace(name, missing_ok)
 
 
-def set_provider(provider: RelationProvider | None) -> None:
-    """Install the session's provider; None is the one without a session."""
-    global _provider
-    _provider = RelationProvider() if provider is None else provider
-
-
-def provider() -> RelationProvider:
-    """The provider in use."""
-    return _provider
-
-
-def check_catalog_name(catalog: str | None, names: list[str]) -> None:
-    """0A000 unless a three-part name names the current database."""
-    if catalog is not None and catalog != _provider.database_name():
-        raise SqlError(
-            errcode.FEATURE_NOT_SUPPORTED,
-            f'cross-database references are not implemented: "{".".join([catalog, *names])}"',
-        )
+def relation_oid(schema: str | None, name: str, lockmode: int, catalog: str | None = None) -> int:
+    """Find a relation and lock it; 0 when there is none."""
+    return range_var_get_relid(
+        RangeVar(catalogname=catalog, schemaname=schema, relname=name, relpersistence="p"),
+        lockmode if session.database_id else NoLock, missing_ok=True,
+    )

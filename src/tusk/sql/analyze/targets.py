@@ -16,7 +16,7 @@ from tusk.sql.analyze.rangetable import (
     expand_item_targets, expand_item_vars, expand_record_variable, find_table, mark_selected, missing_table,
     nsitem_by_rtindex, rte_of,
 )
-from tusk.sql.analyze.relations import provider, relation_info
+from tusk.sql.analyze.relations import database_name, relation_info
 from tusk.sql.analyze.rowtypes import expr_result_type
 from tusk.sql.analyze.state import ExprKind, NSItem, ParseState
 from tusk.sql.analyze.subscripts import transform_subscripts
@@ -147,7 +147,7 @@ def expand_column_star(pstate: ParseState, ref: ColumnRef, as_targets: bool) -> 
     located = None
     if len(names) > 3:
         problem = "too many"
-    elif len(names) == 3 and names[0] != provider().database_name():
+    elif len(names) == 3 and names[0] != database_name():
         problem = "database"
     else:
         located = find_table(pstate, names[-2] if len(names) > 1 else None, names[-1], ref.location)

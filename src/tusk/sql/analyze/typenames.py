@@ -9,7 +9,7 @@ from tusk.catalog.cache import TYPEOID, lookup
 from tusk.errors import SqlError, errcode
 from tusk.sql.analyze import lookup as lk
 from tusk.sql.analyze.names import collation_oid, deconstruct, name_list_to_string, type_oid_by_name
-from tusk.sql.analyze.relations import NoLock, check_catalog_name, provider, relation_info
+from tusk.sql.analyze.relations import NoLock, relation_info, relation_oid
 from tusk.sql.analyze.state import ParseState, error_at, position_of_errors
 from tusk.sql.nodes import nodefuncs
 from tusk.sql.nodes.literals import Float, Integer, String
@@ -37,9 +37,7 @@ def _percent_type(pstate: ParseState | None, name: TypeName, missing_ok: bool) -
             f"improper %TYPE reference (too many dotted names): {'.'.join(names)}", name.location,
         )
     schema = names[-3] if len(names) > 2 else None
-    if len(names) == 4:
-        check_catalog_name(names[0], names[1:])
-    relation = provider().relation_oid(schema, names[-2], NoLock)
+    relation = relation_oid(schema, names[-2], NoLock, names[0] if len(names) == 4 else None)
     if not relation:
         if missing_ok:
             return 0
