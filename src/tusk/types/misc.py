@@ -1,6 +1,6 @@
 """Session information, sizes, checks of input, options, time zone lists, and the pseudo-types' refusals."""
 
-import platform
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ SERVER_VERSION = "18.4"
 def version() -> str:
     """The version string: programs parse its first two words."""
     bits = "64-bit" if sys.maxsize > 1 << 32 else "32-bit"
-    return f"PostgreSQL {SERVER_VERSION} (Tusk) on {platform.machine()}-pc-linux-gnu, {bits}"
+    return f"PostgreSQL {SERVER_VERSION} (Tusk) on {os.uname().machine}-pc-linux-gnu, {bits}"
 
 
 @function("current_database")

@@ -163,7 +163,7 @@ class _Writer:
         if len(whole) > self.pre:
             whole, fraction = "#" * self.pre, "#" * t.post
         self.overflow = whole[:1] == "#" or (not self.pre and number[:1] not in ("0", ""))
-        self.number = whole + (("." + fraction) if t.decimal else "")
+        self.number = whole + (("." + fraction) if t.decimal and whole[:1] not in ("N", "I") else "")
         self.spaces = self.pre - len(whole)
         self.position = 0  # digit positions of the template passed so far
         self.index = 0  # next character of number
