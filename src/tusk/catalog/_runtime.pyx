@@ -227,7 +227,7 @@ index.count_blocks = _count_blocks
 # The relation map
 
 
-def _write_map_logged(database, data, write_file):
+def _write_map_logged(database, tablespace, data, write_file):
     """Log a new relation map and write it while nobody else does."""
     cdef xl_relmap_update rec
     cdef bytes body = data
@@ -236,7 +236,7 @@ def _write_map_logged(database, data, write_file):
     try:
         critical_start()
         rec.dbid = database
-        rec.tsid = 1664 if database == 0 else session.database_tablespace
+        rec.tsid = tablespace
         rec.nbytes = <int32_t> len(body)
         xlog_begin_insert()
         xlog_register_data(&rec, sizeof(rec))

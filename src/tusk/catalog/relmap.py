@@ -35,7 +35,7 @@ _shared = _Map()
 _local = _Map()
 _data_directory = Path()
 # Set by `relations`: writes the WAL record within a critical section, then calls back to write the file.
-write_logged: Callable[[int, bytes, Callable[[], None]], None] | None = None
+write_logged: Callable[[int, int, bytes, Callable[[], None]], None] | None = None
 
 
 def set_data_directory(path: str | os.PathLike[str]) -> None:
@@ -125,7 +125,18 @@ def write(mappings: dict[int, int], shared: bool) -> None:
     data = pack_relation_map(mappings)
     path = map_path(shared)
     assert write_logged is not None
-    write_logged(0 if shared else session.database_id, data, lambda: write_map_file(path, data))
+    write_logged(
+        0 if shared else session.database_id, 1664 if shared else session.database_tablespace, data,
+        lambda: write_map_file(path, data),
+    )  # fmt: skip
+
+
+def write_for_database(mappings: dict[int, int], database: int, tablespace: int) -> None:
+    """Log and write the map of a database being created (RelationMapCopy)."""
+    data = pack_relation_map(mappings)
+    path = database_path(database, tablespace) / RELMAPPER_FILENAME
+    assert write_logged is not None
+    write_logged(database, tablespace, data, lambda: write_map_file(path, data))
 
 
 def write_map_file(path: Path, data: bytes) -> None:
