@@ -17,6 +17,7 @@ from tusk.access._tuple cimport HeapTupleData, heap_form_tuple_malloc, heap_geta
 from tusk.access._varlena cimport varsize_4b, varsize_any
 from tusk.access.toast._detoast cimport detoast_malloc
 from tusk.access.heap._heap cimport TU_None, TU_Summarizing, heap_insert, simple_heap_delete
+from tusk.access.heap._inplace cimport heap_inplace_lock, heap_inplace_unlock, heap_inplace_update_and_unlock
 from tusk.access.heap._update cimport simple_heap_update
 from tusk.access.heap._scan cimport HeapScan, begin_heap_scan, heap_fetch
 from tusk.catalog cimport _codec
@@ -294,6 +295,41 @@ def update_row(row, old=None):
     finally:
         unlock_relation_oid(db, oid, RowExclusiveLock)
     return row
+
+
+def update_row_inplace(row, old):
+    """Overwrite a row with one of the same size, outside of any transaction: statistics and flags that must be right
+    whether we commit or not (systable_inplace_update). Everybody is told at once. False if the row had changed
+    meanwhile: look it up and try again.
+    """
+    cdef RowCodec codec = codec_of(row.catalog_name)
+    cdef Oid oid = codec.row_class.catalog_oid
+    cdef Relation rel = catalog_relation(oid)
+    cdef Oid db = rel.lock_db()
+    cdef HeapTupleData *tup
+    cdef HeapTupleData place
+    cdef int buf = 0
+    lock_relation_oid(db, oid, RowExclusiveLock)
+    try:
+        rel = catalog_relation(oid)
+        codec.encode(row)
+        tup = heap_form_tuple_malloc(codec.desc, codec.values, codec.nulls)
+        try:
+            memset(&place, 0, sizeof(place))
+            tid_set(&place.t_self, row.t_self[0], row.t_self[1])
+            tup.t_self = place.t_self
+            if not heap_inplace_lock(rel, &place, &buf):
+                return False
+            if place.t_len != tup.t_len:
+                heap_inplace_unlock(rel, &place, buf)
+                raise SqlError(errcode.INTERNAL_ERROR, "wrong tuple length")
+            heap_inplace_update_and_unlock(rel, &place, tup, buf)
+        finally:
+            free(tup)
+    finally:
+        unlock_relation_oid(db, oid, RowExclusiveLock)
+    inval.send_row_now(old, row)
+    return True
 
 
 def delete_row(row):

@@ -17,6 +17,7 @@ from tusk.catalog._tuples import (
     insert_row,
     new_relfilenumber,
     update_row,
+    update_row_inplace,
 )
 from tusk.catalog.cache import lookup, scan_rows
 from tusk.catalog.heap import create_constraint, locator_of
@@ -279,7 +280,8 @@ def update_statistics(oid: int, tuples: float, *, has_index: bool) -> None:
         if row.reltuples != tuples:
             changes["reltuples"] = float(tuples)
     if changes:
-        update_row(row.copy(**changes), row)
+        while not update_row_inplace(row.copy(**changes), row):
+            row = lookup(c.RELOID, oid)
     else:
         inval.invalidate_relcache(oid, row.relisshared)
 

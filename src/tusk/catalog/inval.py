@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import Any
 
 from tusk.catalog import _sinval
 from tusk.catalog._cachehash import key_hash
@@ -141,6 +140,22 @@ def invalidate_heap_row(old: Row | None, new: Row | None) -> None:
             register_relcache(session.database_id, row.indexrelid)  # type: ignore[attr-defined]
         case 2606 if row.contype == "f" and row.conrelid:  # type: ignore[attr-defined]
             register_relcache(session.database_id, row.conrelid)  # type: ignore[attr-defined]
+
+
+def send_row_now(old: Row, new: Row) -> None:
+    """A catalog row was overwritten in place: tell everybody at once, ourselves too."""
+    depth = _nest_level()
+    _levels.append(_Level(-1))
+    try:
+        level = _levels[-1]
+        level.nest_level = depth
+        invalidate_heap_row(old, new)
+        messages = _ordered(list(level.current))
+    finally:
+        _levels.pop()
+    _sinval.insert_messages(b"".join(messages))
+    for message in messages:
+        execute(message)
 
 
 def invalidate_relcache(relation: int, shared: bool = False) -> None:
@@ -307,8 +322,3 @@ def execute_all(messages: bytes) -> None:
     """Apply and pass on the messages of a replayed commit record (ProcessCommittedInvalidationMessages)."""
     if messages:
         _sinval.insert_messages(messages)
-
-
-def invalidate_row(row: Any) -> None:
-    """Another name for a change of one row in place."""
-    invalidate_heap_row(row, None)

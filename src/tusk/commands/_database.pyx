@@ -3,7 +3,7 @@
 from libc.stdint cimport uint32_t
 from libc.string cimport memcpy
 from tusk._types cimport (
-    BLCKSZ, INIT_FORK, MAIN_FORK, VISIBILITYMAP_FORK, BlockNumber, ForkNumber, Oid, RelFileLocator)
+    BLCKSZ, INIT_FORK, MAIN_FORK, BlockNumber, ForkNumber, Oid, RelFileLocator)
 from tusk.access._relation cimport Relation
 from tusk.access._tuple cimport HeapTupleData
 from tusk.access.heap._scan cimport HeapScan, begin_heap_scan
@@ -183,7 +183,8 @@ cdef int _copy_fork(const RelFileLocator *src, const RelFileLocator *dst, char p
             memcpy(buffer_page(to_buf), buffer_page(from_buf), BLCKSZ)
             mark_buffer_dirty(to_buf)
             if use_wal:
-                log_newpage_buffer(to_buf, True)
+                # Free space and visibility maps keep their content where other pages have the hole.
+                log_newpage_buffer(to_buf, fork == MAIN_FORK or fork == INIT_FORK)
             critical_end()
             unlock_release_buffer(to_buf)
             unlock_release_buffer(from_buf)
