@@ -1,0 +1,39 @@
+"""Process titles: what ``ps`` shows (utils/ps_status.h)."""
+
+from __future__ import annotations
+
+from setproctitle import setproctitle
+
+from tusk.config import settings
+
+_fixed = ""
+_activity = ""
+_suffix = ""
+_initialized = False
+
+
+def init_title(fixed: str, activity: str = "") -> None:
+    """Set the part that stays (``checkpointer``, ``user db host``) and show it."""
+    global _fixed, _initialized
+    prefix = f"postgres: {settings.cluster_name}: " if settings.cluster_name else "postgres: "
+    _fixed = f"{prefix}{fixed} "
+    _initialized = True
+    _show(activity, "")
+
+
+def set_title(activity: str) -> None:
+    """Set the part that changes; nothing happens with ``update_process_title`` off."""
+    if _initialized and settings.update_process_title and (activity != _activity or _suffix):
+        _show(activity, "")
+
+
+def set_title_suffix(suffix: str) -> None:
+    """Append ``waiting`` and the like to the present activity; '' takes it away."""
+    if _initialized and settings.update_process_title and suffix != _suffix:
+        _show(_activity, suffix)
+
+
+def _show(activity: str, suffix: str) -> None:
+    global _activity, _suffix
+    _activity, _suffix = activity, suffix
+    setproctitle(_fixed + activity + (f" {suffix}" if suffix else ""))
