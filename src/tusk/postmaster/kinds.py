@@ -1,0 +1,50 @@
+"""The one table of process kinds: title, type, main function, and what its death means.
+
+To add a process is to add a row here and a case to the postmaster's launching rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from tusk.auxiliary import bgwriter, checkpointer, startup, walwriter
+from tusk.stats.backend_types import BackendType
+
+
+class ExitPolicy(Enum):
+    """What the postmaster does about exit statuses 0 and 1; anything else of an attached process is a crash."""
+
+    SESSION = "nothing"             # backends
+    RESTART = "start another"       # status 0 only; 1 is a crash
+    LAST_ACT = "expected at shutdown only"
+    STARTUP = "recovery is over, or the server gives up"
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessKind:
+    """A kind of child."""
+
+    backend_type: BackendType
+    title: str
+    log_name: str
+    policy: ExitPolicy
+    main: Callable[[], None] | None
+
+
+KINDS = {
+    kind.backend_type: kind
+    for kind in (
+        ProcessKind(BackendType.BACKEND, "", "client backend", ExitPolicy.SESSION, None),
+        ProcessKind(BackendType.DEAD_END_BACKEND, "", "dead-end client backend", ExitPolicy.SESSION, None),
+        ProcessKind(BackendType.STARTUP, "startup", "startup process", ExitPolicy.STARTUP, startup.main),
+        ProcessKind(
+            BackendType.CHECKPOINTER, "checkpointer", "checkpointer process", ExitPolicy.LAST_ACT, checkpointer.main
+        ),
+        ProcessKind(
+            BackendType.BG_WRITER, "background writer", "background writer process", ExitPolicy.RESTART, bgwriter.main
+        ),
+        ProcessKind(BackendType.WAL_WRITER, "walwriter", "WAL writer process", ExitPolicy.RESTART, walwriter.main),
+    )
+}

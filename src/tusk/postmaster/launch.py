@@ -1,0 +1,71 @@
+"""Forking a child and making it a clean process of its own."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import NoReturn
+
+from tusk.errors import Fatal, Panic, SqlError
+from tusk.memory import _interrupts, _latch, _process
+from tusk.memory._critical import critical_count
+from tusk.postmaster.kinds import KINDS
+from tusk.stats import serverlog, session_info, title
+from tusk.stats.backend_types import BackendType
+
+
+def fork_child(backend_type: BackendType, run: Callable[[], None], prepare: Callable[[], None]) -> int:
+    """Fork; the child calls ``prepare`` (close what is the postmaster's) and ``run``, and exits. Returns its pid.
+
+    Signals are blocked across the fork, so that none reaches the child under the postmaster's handlers.
+    Raises OSError where the system has no process to give.
+    """
+    old_mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid == 0:
+            _child(backend_type, run, prepare)
+        return pid
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, old_mask)
+
+
+def _child(backend_type: BackendType, run: Callable[[], None], prepare: Callable[[], None]) -> NoReturn:
+    """The life of a child: set up, run, and leave with an exit status the postmaster understands."""
+    status = 2
+    try:
+        os.setsid()
+        _latch.start_death_watch_in_child()
+        _process.forget_process_after_fork()
+        _interrupts.reset_interrupts()
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        prepare()
+        random.seed()
+        session_info.begin(session_info.SessionInfo(start_seconds=int(time.time()), backend_type=backend_type))
+        kind = KINDS[backend_type]
+        if kind.title:
+            title.init_title(kind.title)
+        run()
+        status = 0
+    except (Fatal, SqlError) as error:
+        serverlog.log_error(error)
+        status = 2 if critical_count() else 1
+    except Panic as error:
+        serverlog.log_error(error)
+        os.abort()
+    except SystemExit as leaving:
+        status = leaving.code if isinstance(leaving.code, int) else 1
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        status = 2
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
