@@ -1,0 +1,99 @@
+"""Rows to the client: RowDescription and DataRow messages."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from tusk.backend import protocol
+from tusk.backend.connection import ClientConnection
+from tusk.commands.destination import ResultColumn
+from tusk.errors import SqlError, errcode
+from tusk.types.codec import codec_for
+
+_NULL = b"\xff\xff\xff\xff"
+
+
+def column_formats(formats: list[int], ncolumns: int) -> list[int]:
+    """The format code of each column from Bind's list: none, one for all, or one each."""
+    if not formats:
+        return [0] * ncolumns
+    if len(formats) == 1:
+        return formats * ncolumns
+    if len(formats) != ncolumns:
+        raise SqlError(
+            errcode.PROTOCOL_VIOLATION,
+            f"bind message has {len(formats)} result formats but query has {ncolumns} columns",
+        )
+    return formats
+
+
+def describe(columns: list[ResultColumn], formats: list[int]) -> bytes:
+    """The RowDescription of a result."""
+    codes = column_formats(formats, len(columns))
+    return protocol.row_description(
+        (
+            column.name,
+            column.table_oid,
+            column.attribute_number,
+            column.type_oid,
+            codec_for(column.type_oid).typlen,
+            column.typmod,
+            code,
+        )
+        for column, code in zip(columns, codes, strict=True)
+    )
+
+
+def _encoder(column: ResultColumn, code: int) -> Callable[[Any], bytes]:
+    codec = codec_for(column.type_oid)
+    if code == 1:
+        return codec.send
+    if code != 0:
+        raise SqlError(errcode.INVALID_PARAMETER_VALUE, f"unsupported format code: {code}")
+    output = codec.output
+
+    def encode(value: Any) -> bytes:
+        return output(value).encode("utf-8", "surrogateescape")
+
+    return encode
+
+
+class WireDestination:
+    """Sends each row as a DataRow. ``with_description``: the simple protocol, which describes every result."""
+
+    def __init__(self, connection: ClientConnection, formats: list[int], *, with_description: bool) -> None:
+        self.connection = connection
+        self.formats = formats
+        self.with_description = with_description
+        self._encoders: list[Callable[[Any], bytes]] = []
+
+    def startup(self, columns: list[ResultColumn]) -> None:
+        """Describe the rows where the protocol wants it."""
+        codes = column_formats(self.formats, len(columns))
+        self._encoders = [_encoder(column, code) for column, code in zip(columns, codes, strict=True)]
+        if self.with_description:
+            self.connection.send(describe(columns, codes))
+
+    def receive(self, batch: Any) -> None:
+        """Send the rows of a batch."""
+        self.receive_rows(batch.rows())
+
+    def receive_rows(self, rows: list[tuple[Any, ...]]) -> None:
+        """Send rows of Python values."""
+        encoders = self._encoders
+        header = struct.pack("!h", len(encoders))
+        for row in rows:
+            parts = [header]
+            for value, encode in zip(row, encoders, strict=True):
+                if value is None:
+                    parts.append(_NULL)
+                else:
+                    data = encode(value)
+                    parts.append(len(data).to_bytes(4, "big"))
+                    parts.append(data)
+            self.connection.send(protocol.message(b"D", b"".join(parts)))
+
+    def shutdown(self) -> None:
+        """Nothing to add: CommandComplete is the session's."""

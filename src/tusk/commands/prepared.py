@@ -1,0 +1,137 @@
+"""Prepared statements of a session: PREPARE, EXECUTE, DEALLOCATE, and those of the extended protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tusk.commands.destination import ResultColumn
+from tusk.commands.portals import Portal
+from tusk.commands.utility import UtilityContext, describes_rows, utility
+from tusk.errors import SqlError, errcode
+from tusk.sql import analyze, execute
+from tusk.sql.nodes import RawStmt
+from tusk.sql.plancache import PlanSource
+from tusk.transaction import xact
+
+
+@dataclass(slots=True)
+class PreparedStatement:
+    """One named statement: a row of pg_prepared_statements."""
+
+    name: str
+    source: PlanSource
+    from_sql: bool
+    prepare_time: int
+
+
+class PreparedStatements:
+    """All prepared statements by name; the unnamed one is kept apart."""
+
+    def __init__(self) -> None:
+        self._statements: dict[str, PreparedStatement] = {}
+
+    def __iter__(self) -> Iterator[PreparedStatement]:
+        return iter(list(self._statements.values()))
+
+    def get(self, name: str) -> PreparedStatement:
+        """26000 if there is none of that name."""
+        found = self._statements.get(name)
+        if found is None:
+            raise SqlError(
+                errcode.INVALID_SQL_STATEMENT_NAME, f'prepared statement "{name}" does not exist'
+            )
+        return found
+
+    def add(self, statement: PreparedStatement) -> None:
+        """42P05 if the name is taken."""
+        if statement.name in self._statements:
+            raise SqlError(
+                errcode.DUPLICATE_PSTATEMENT, f'prepared statement "{statement.name}" already exists'
+            )
+        self._statements[statement.name] = statement
+
+    def drop(self, name: str) -> None:
+        """Forget a statement if it is there."""
+        self._statements.pop(name, None)
+
+    def drop_all(self) -> None:
+        """DEALLOCATE ALL."""
+        self._statements.clear()
+
+
+@utility("PrepareStmt")
+def prepare(statement: Any, context: UtilityContext) -> str:
+    """PREPARE name (types) AS query."""
+    if not statement.name:
+        raise SqlError(errcode.INVALID_PSTATEMENT_DEFINITION, "invalid statement name: must not be empty")
+    raw = RawStmt(
+        stmt=statement.query, stmt_location=context.statement_location, stmt_len=context.statement_length
+    )
+    types = [analyze.typename_oid(name, context.query_text) for name in statement.argtypes]
+    source = PlanSource(raw, context.query_text, types, fixed_parameters=False)
+    source.analyze()
+    context.session.prepared.add(
+        PreparedStatement(statement.name, source, True, xact.statement_start_timestamp())
+    )
+    return "PREPARE"
+
+
+def _execution_portal(statement: Any, session: Any, query_text: str) -> Portal:
+    """The portal that an EXECUTE runs: its arguments evaluated and coerced to the parameters' types."""
+    prepared = session.prepared.get(statement.name)
+    source = prepared.source
+    source.analyze()
+    wanted = source.param_types
+    if len(statement.params) != len(wanted):
+        raise SqlError(
+            errcode.SYNTAX_ERROR,
+            f'wrong number of parameters for prepared statement "{statement.name}"',
+            detail=f"Expected {len(wanted)} parameters but got {len(statement.params)}.",
+        )
+    parameters = None
+    if wanted:
+        values = [
+            analyze.transform_execute_argument(argument, type_oid, index + 1, query_text)
+            for index, (argument, type_oid) in enumerate(zip(statement.params, wanted, strict=True))
+        ]
+        parameters = execute.make_parameters(wanted, [execute.evaluate_expression(value) for value in values])
+    plans = session.plan_source(source, parameters)
+    portal = Portal(session.portals.unique_name(), plans, source.text, session, parameters=parameters)
+    portal.visible = False
+    return portal
+
+
+@describes_rows("ExecuteStmt")
+def execute_columns(statement: Any, session: Any) -> list[ResultColumn] | None:
+    """EXECUTE returns what its statement returns."""
+    source = session.prepared.get(statement.name).source
+    plans = session.plan_source(source)
+    if not plans:
+        return None
+    described = Portal("", plans, source.text, session)
+    return described.columns()
+
+
+@utility("ExecuteStmt")
+def execute_prepared(statement: Any, context: UtilityContext) -> str:
+    """EXECUTE name (arguments)."""
+    portal = _execution_portal(statement, context.session, context.query_text)
+    context.session.portals.add(portal)
+    try:
+        return portal.run(0, context.destination, is_top_level=False) or ""
+    finally:
+        context.session.portals.drop(portal.name)
+
+
+@utility("DeallocateStmt")
+def deallocate(statement: Any, context: UtilityContext) -> str:
+    """DEALLOCATE name, DEALLOCATE ALL."""
+    prepared = context.session.prepared
+    if not statement.name:
+        prepared.drop_all()
+        return "DEALLOCATE ALL"
+    prepared.get(statement.name)
+    prepared.drop(statement.name)
+    return "DEALLOCATE"

@@ -1,0 +1,121 @@
+"""Prepared statements: parsed once, analysed again only when what they rest on changes, planned once.
+
+PostgreSQL's plancache.c plans a statement five times for its parameter values before it thinks of a generic plan.
+Here planning costs more and executing less, so ``plan_cache_mode = auto`` means the generic plan (docs/decisions.md).
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from tusk.config import settings
+from tusk.errors import SqlError, errcode
+from tusk.sql import analyze, plan, rewrite
+from tusk.sql.nodes import CMD_UTILITY, PlannedStmt, Query, RawStmt, walk
+
+_generation = itertools.count(1)
+_invalid_all = 0
+_relation_changes: dict[int, int] = {}
+
+
+def invalidate_relation(oid: int) -> None:
+    """A relation changed (0: any may have): plans that use it are made again."""
+    global _invalid_all
+    now = next(_generation)
+    if oid == 0:
+        _invalid_all = now
+        _relation_changes.clear()
+    else:
+        _relation_changes[oid] = now
+
+
+def invalidate_everything() -> None:
+    """A function, operator, schema or role changed: no plan can be trusted."""
+    invalidate_relation(0)
+
+
+class PlanSource:
+    """A statement on its way from text to plan (CachedPlanSource)."""
+
+    def __init__(self, raw: RawStmt | None, text: str, param_types: list[int], *, fixed_parameters: bool) -> None:
+        self.raw = raw
+        self.text = text
+        self.param_types = param_types
+        self.fixed_parameters = fixed_parameters
+        self.queries: list[Query] = []
+        self.relations: frozenset[int] = frozenset()
+        self.search_path: str | None = None
+        self.role = 0
+        self.analyzed_at = 0
+        self.generic: list[PlannedStmt] | None = None
+        self.generic_plans = 0
+        self.custom_plans = 0
+        self.cursor_options = 0
+
+    @property
+    def is_utility(self) -> bool:
+        """Whether it is one utility statement, which needs no plan."""
+        return len(self.queries) == 1 and self.queries[0].commandType == CMD_UTILITY
+
+    def analyze(self) -> list[Query]:
+        """The rewritten queries, analysed again if they are out of date. Takes locks; needs a snapshot."""
+        if self.raw is None:
+            return []
+        if self.analyzed_at and self._is_current():
+            return self.queries
+        stamp = next(_generation)
+        if self.fixed_parameters:
+            query = analyze.analyze(self.raw, self.text, self.param_types)
+        else:
+            query, self.param_types = analyze.analyze_variable_parameters(self.raw, self.text, self.param_types)
+            self.fixed_parameters = True
+        columns_before = _result_shape(self.queries) if self.analyzed_at else None
+        self.queries = [query] if query.commandType == CMD_UTILITY else rewrite.rewrite(query)
+        if columns_before is not None and columns_before != _result_shape(self.queries):
+            self.analyzed_at = 0
+            raise SqlError(errcode.FEATURE_NOT_SUPPORTED, "cached plan must not change result type")
+        self.relations = _relations_of(self.queries)
+        self.search_path = settings.search_path
+        self.analyzed_at = stamp
+        self.generic = None
+        return self.queries
+
+    def _is_current(self) -> bool:
+        if self.analyzed_at < _invalid_all or self.search_path != settings.search_path:
+            return False
+        if not _relation_changes:
+            return True
+        return all(_relation_changes.get(oid, 0) < self.analyzed_at for oid in self.relations)
+
+    def plans(self, parameters: Any = None) -> list[PlannedStmt]:
+        """The plans to execute, one for each query (GetCachedPlan)."""
+        queries = self.analyze()
+        if settings.plan_cache_mode == "force_custom_plan" and self.param_types:
+            self.custom_plans += 1
+            return [plan.plan(query, self.text, self.cursor_options, parameters) for query in queries]
+        if self.generic is None:
+            self.generic = [plan.plan(query, self.text, self.cursor_options, None) for query in queries]
+        self.generic_plans += 1
+        return self.generic
+
+
+def _result_shape(queries: list[Query]) -> list[tuple[str | None, int]]:
+    from_query = next((query for query in queries if query.canSetTag), None)
+    if from_query is None or from_query.commandType == CMD_UTILITY:
+        return []
+    targets = from_query.targetList if not from_query.returningList else from_query.returningList
+    return [(target.resname, analyze.expr_type(target.expr)) for target in targets if not target.resjunk]
+
+
+def _relations_of(queries: list[Query]) -> frozenset[int]:
+    found: set[int] = set()
+
+    def visit(node: Any) -> None:
+        relid = getattr(node, "relid", 0)
+        if type(node).__name__ == "RangeTblEntry" and relid:
+            found.add(relid)
+
+    for query in queries:
+        walk(query, visit)
+    return frozenset(found)
