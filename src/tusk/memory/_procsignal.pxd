@@ -36,3 +36,5 @@ cdef struct ProcSignalSlot:
 cdef int send_proc_signal(int pid, int reason, int procno) noexcept nogil
 # Test and clear a flag of this process.
 cdef bint take_proc_signal(int reason) noexcept nogil
+# Why the postmaster sent SIGQUIT: 0 it did not, 1 a crash, 2 an immediate stop. Async-signal-safe.
+cdef int quit_reason_in_signal_handler() noexcept nogil

@@ -217,6 +217,10 @@ def set_quit_signal_reason(reason: int) -> None:
     atomic_write_u32(&_postmaster.quit_reason, reason)
 
 
+cdef int quit_reason_in_signal_handler() noexcept nogil:
+    return <int> atomic_read_u32(&_postmaster.quit_reason) if _postmaster != NULL else 0
+
+
 def quit_signal_reason() -> int:
     """Why SIGQUIT was sent."""
     return atomic_read_u32(&_postmaster.quit_reason)

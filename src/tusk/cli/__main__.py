@@ -1,0 +1,5 @@
+"""``python -m tusk.cli``: the same as ``tusk``."""
+
+from tusk.cli import main
+
+main()
