@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 
-from tusk.catalog import identity
+from tusk.catalog import acl
+from tusk.catalog.session import session
 from tusk.config import settings
 from tusk.config.files import load_config_files
 from tusk.config.parameters import SUPERUSER_ONLY
 from tusk.errors import Fatal, Severity, SqlError, errcode, report
 from tusk.memory import _context, _interrupts, _procsignal
 from tusk.transaction import xact
+
+_READ_ALL_SETTINGS = 3374       # pg_read_all_settings
 
 reading_command = False
 is_authenticating = True
@@ -203,15 +205,14 @@ def _log_memory_contexts() -> None:
 
 def current_user_is_superuser() -> bool:
     """Whether the current user is a superuser."""
-    return identity.is_superuser()
+    return acl.superuser()
 
 
-_may_read_all_settings: Callable[[], bool] = identity.is_superuser
 
 
 def may_read_setting(name: str) -> bool:
     """Whether the current user may see the value of a setting (ConfigOptionIsVisible)."""
-    return name not in SUPERUSER_ONLY or _may_read_all_settings()
+    return name not in SUPERUSER_ONLY or acl.has_privs_of_role(session.current_user_id, _READ_ALL_SETTINGS)
 
 
 def log_statement(text: str) -> None:

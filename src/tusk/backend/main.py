@@ -21,7 +21,7 @@ from tusk.backend.database import open_session_database, preload_catalogs, role_
 from tusk.backend.hba import HbaLine, IdentLine
 from tusk.backend.session import Session
 from tusk.backend.startup_packet import BadStartup, CancelRequest, StartupPacket, read_startup_packet
-from tusk.catalog.identity import identity
+from tusk.catalog.session import session as identity
 from tusk.commands import load_all_commands
 from tusk.config import Context, Source, set_option, settings, show
 from tusk.config.parameters import REPORTED
@@ -160,7 +160,7 @@ def _serve(
     connection.send(protocol.authentication(protocol.AUTH_OK))
     open_session_database(packet.user, packet.database)
     interrupts.is_authenticating = False
-    _activity.set_identity(identity.database, identity.authenticated_user)
+    _activity.set_identity(identity.database_id, identity.authenticated_user_id)
     _apply_startup_settings(packet)
     xact.commit_transaction_command()
     session = Session(connection)
