@@ -1,0 +1,462 @@
+"""The join search: every legal order by dynamic programming, each pair by nested loop, hash and merge
+(optimizer/path/joinrels.c, joinpath.c)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tusk.config import settings
+from tusk.sql.nodes import JoinType, enums
+from tusk.sql.nodes.nodefuncs import expr_collation
+from tusk.sql.plan import cost
+from tusk.sql.plan.jointree import JoinList
+from tusk.sql.plan.pathkeys import canonical, contained_in
+from tusk.sql.plan.scans import add_path
+from tusk.sql.plan.selectivity import clauses_selectivity, column_stats
+from tusk.sql.plan.structures import Clause, OuterJoin, Path, PathKey, Rel, Root
+
+
+def join_all(root: Root, joinlist: JoinList) -> Rel:
+    """The relation of all items joined (make_rel_from_joinlist)."""
+    rels = [join_all(root, item) if isinstance(item, JoinList) else root.rels[item] for item in joinlist.items]
+    if len(rels) == 1:
+        return rels[0]
+    return _search(root, rels)
+
+
+def _search(root: Root, rels: list[Rel]) -> Rel:
+    levels: list[list[Rel]] = [[], list(rels)]
+    everything = 0
+    for rel in rels:
+        everything |= rel.relids
+    for size in range(2, len(rels) + 1):
+        found: dict[int, Rel] = {}
+        for left in levels[size - 1]:
+            partners = [other for other in rels if not other.relids & left.relids]
+            connected = [other for other in partners if _connected(root, left, other)]
+            for other in connected or ([] if _has_clause_elsewhere(root, left, partners) else partners):
+                _try_pair(root, left, other, found)
+        for left_size in range(2, size // 2 + 1):
+            for left in levels[left_size]:
+                for right in levels[size - left_size]:
+                    if not left.relids & right.relids and _connected(root, left, right):
+                        _try_pair(root, left, right, found)
+        if not found:
+            for left in levels[size - 1]:
+                for other in rels:
+                    if not other.relids & left.relids:
+                        _try_pair(root, left, other, found)
+        levels.append(list(found.values()))
+    for rel in levels[len(rels)]:
+        if not everything & ~rel.relids:
+            return rel
+    raise AssertionError("no join order was found")
+
+
+def _connected(root: Root, left: Rel, right: Rel) -> bool:
+    if _relevant(root, left, right) or _must_join_now(root, left, right):
+        return True
+    return bool(left.lateral & right.relids or right.lateral & left.relids)
+
+
+def _relevant(root: Root, left: Rel, right: Rel) -> bool:
+    both = left.relids | right.relids
+    return any(
+        clause.required & left.relids and clause.required & right.relids
+        and (not clause.required & ~_with_outer(root, both) or clause.can_join)
+        for clause in left.joins
+    )  # fmt: skip
+
+
+def _must_join_now(root: Root, left: Rel, right: Rel) -> bool:
+    """An outer join without a condition between its sides still has to happen."""
+    for info in root.outer_joins:
+        for first, second in ((left, right), (right, left)):
+            if not info.min_left & ~first.relids and not info.min_right & ~second.relids:
+                return True
+    return False
+
+
+def _has_clause_elsewhere(root: Root, left: Rel, partners: list[Rel]) -> bool:
+    return any(clause.required & other.relids for clause in left.joins for other in partners)
+
+
+def _with_outer(root: Root, relids: int) -> int:
+    """The set with the outer joins that are complete in it."""
+    for info in root.outer_joins:
+        if info.rtindex and not (info.min_left | info.min_right) & ~relids:
+            relids |= 1 << info.rtindex
+    return relids
+
+
+def _legal(root: Root, left: Rel, right: Rel) -> tuple[bool, OuterJoin | None, bool]:
+    """(legal, the outer join this pair makes, sides must be swapped) (join_is_legal)."""
+    both = left.relids | right.relids
+    match: OuterJoin | None = None
+    swapped = False
+    for info in root.outer_joins:
+        if not info.min_right & both or not info.min_left & both and not info.min_right & ~left.relids:
+            continue
+        if not (info.min_left | info.min_right) & ~left.relids or not (info.min_left | info.min_right) & ~right.relids:
+            continue
+        if not info.min_left & ~left.relids and not info.min_right & ~right.relids:
+            if match is not None:
+                return False, None, False
+            match, swapped = info, False
+        elif not info.min_left & ~right.relids and not info.min_right & ~left.relids:
+            if match is not None:
+                return False, None, False
+            match, swapped = info, True
+        else:
+            # Joining with a part of an outer join's nullable side before the outer join is done.
+            if info.min_right & left.relids and info.min_right & right.relids:
+                continue
+            if info.jointype == enums.JOIN_FULL:
+                return False, None, False
+            touches_left, touches_right = info.min_right & left.relids, info.min_right & right.relids
+            side, other = (left, right) if touches_left else (right, left)
+            if (touches_left or touches_right) and not side.relids & info.min_left and not (
+                not other.relids & ~_nullable_closure(root, info)
+            ):
+                return False, None, False
+    return True, match, swapped
+
+
+def _nullable_closure(root: Root, info: OuterJoin) -> int:
+    """Everything that stands on the nullable side as it was written."""
+    return info.syn_right | info.min_right
+
+
+def _try_pair(root: Root, first: Rel, second: Rel, found: dict[int, Rel]) -> None:
+    legal, info, swapped = _legal(root, first, second)
+    if not legal:
+        return
+    left, right = (second, first) if swapped else (first, second)
+    jointype = info.jointype if info is not None else enums.JOIN_INNER
+    relids = left.relids | right.relids
+    if info is not None and info.rtindex:
+        relids |= 1 << info.rtindex
+    relids = _with_outer(root, relids)
+    rel = root.join_rels.get(relids)
+    clauses = join_clauses(root, left, right, relids)
+    if rel is None:
+        rel = _build_join_rel(root, left, right, relids, jointype, clauses, info)
+        root.join_rels[relids] = rel
+    found[relids] = rel
+    add_join_paths(root, rel, left, right, jointype, clauses, info)
+    if jointype == enums.JOIN_INNER:
+        add_join_paths(root, rel, right, left, jointype, clauses, info)
+    elif jointype in (enums.JOIN_LEFT, enums.JOIN_FULL, enums.JOIN_ANTI, enums.JOIN_SEMI):
+        other = {
+            enums.JOIN_LEFT: enums.JOIN_RIGHT,
+            enums.JOIN_FULL: enums.JOIN_FULL,
+            enums.JOIN_ANTI: enums.JOIN_RIGHT_ANTI,
+            enums.JOIN_SEMI: enums.JOIN_RIGHT_SEMI,
+        }[jointype]
+        add_join_paths(root, rel, right, left, other, clauses, info)
+
+
+def join_clauses(root: Root, left: Rel, right: Rel, relids: int) -> list[Clause]:
+    """The conditions that become testable exactly at this join."""
+    found: list[Clause] = []
+    seen: set[int] = set()
+    for clause in (*left.joins, *right.joins):
+        if id(clause) in seen:
+            continue
+        seen.add(id(clause))
+        if clause.required & ~relids or not clause.required & ~left.relids or not clause.required & ~right.relids:
+            continue
+        found.append(clause)
+    return found
+
+
+def _build_join_rel(
+    root: Root, left: Rel, right: Rel, relids: int, jointype: JoinType, clauses: list[Clause], info: OuterJoin | None
+) -> Rel:
+    rel = Rel(relids=relids)
+    for side in (left, right):
+        if side is right and jointype in (enums.JOIN_SEMI, enums.JOIN_ANTI):
+            continue
+        for var in side.target:
+            base = root.rels[var.varno]
+            if base.needed.get(var.varattno, 0) & ~relids:
+                rel.target.append(var)
+    rel.width = sum(side.width for side in (left, right))
+    rel.lateral = (left.lateral | right.lateral) & ~relids
+    seen: set[int] = set()
+    for clause in (*left.joins, *right.joins):
+        if id(clause) not in seen and clause.required & ~relids:
+            seen.add(id(clause))
+            rel.joins.append(clause)
+    rel.rows = join_rows(root, left, right, jointype, clauses, info)
+    return rel
+
+
+def join_rows(
+    root: Root, left: Rel, right: Rel, jointype: JoinType, clauses: list[Clause], info: OuterJoin | None
+) -> float:
+    """Estimated rows of a join (calc_joinrel_size_estimate)."""
+    own = [clause for clause in clauses if clause.outer_join]
+    pushed = [clause for clause in clauses if not clause.outer_join]
+    if jointype == enums.JOIN_INNER:
+        return max(1.0, round(left.rows * right.rows * clauses_selectivity(root, clauses)))
+    outer = info if jointype in (enums.JOIN_SEMI, enums.JOIN_ANTI) else None
+    share = clauses_selectivity(root, own, outer)
+    after = clauses_selectivity(root, pushed)
+    match jointype:
+        case enums.JOIN_LEFT:
+            rows = max(left.rows * right.rows * share, left.rows)
+        case enums.JOIN_FULL:
+            rows = max(left.rows * right.rows * share, left.rows, right.rows)
+        case enums.JOIN_SEMI:
+            rows = left.rows * share
+        case _:
+            rows = left.rows * (1.0 - share)
+    return max(1.0, round(rows * after))
+
+
+# Paths
+
+
+def add_join_paths(
+    root: Root, rel: Rel, outer: Rel, inner: Rel, jointype: JoinType, clauses: list[Clause], info: OuterJoin | None
+) -> None:
+    """All ways to join with ``outer`` on the left."""
+    if inner.lateral & ~outer.relids & rel.relids and not jointype == enums.JOIN_INNER:
+        return
+    if outer.lateral & inner.relids:
+        return
+    if jointype not in (enums.JOIN_RIGHT, enums.JOIN_FULL, enums.JOIN_RIGHT_ANTI, enums.JOIN_RIGHT_SEMI):
+        _nested_loops(root, rel, outer, inner, jointype, clauses)
+    hashable = [clause for clause in clauses if _usable(clause, jointype) and _hashable(clause, outer, inner)]
+    if hashable:
+        _hash_join(root, rel, outer, inner, jointype, clauses, hashable)
+    mergeable = [clause for clause in clauses if _usable(clause, jointype) and _mergeable(clause, outer, inner)]
+    if jointype != enums.JOIN_RIGHT_SEMI and (mergeable or (jointype == enums.JOIN_FULL and not hashable)):
+        _merge_join(root, rel, outer, inner, jointype, clauses, mergeable)
+
+
+def _usable(clause: Clause, jointype: JoinType) -> bool:
+    """An outer join may use only its own conditions to find matches."""
+    return jointype == enums.JOIN_INNER or bool(clause.outer_join)
+
+
+def _sides_fit(clause: Clause, outer: Rel, inner: Rel) -> bool:
+    return (not clause.left & ~outer.relids and not clause.right & ~inner.relids) or (
+        not clause.left & ~inner.relids and not clause.right & ~outer.relids
+    )
+
+
+def _hashable(clause: Clause, outer: Rel, inner: Rel) -> bool:
+    return bool(clause.hash_operator) and clause.can_join and _sides_fit(clause, outer, inner)
+
+
+def _mergeable(clause: Clause, outer: Rel, inner: Rel) -> bool:
+    return bool(clause.merge_families) and clause.can_join and _sides_fit(clause, outer, inner)
+
+
+def _split(clauses: list[Clause], jointype: JoinType) -> tuple[list[Any], list[Any]]:
+    """(join conditions, conditions tested on the joined row)."""
+    if jointype == enums.JOIN_INNER:
+        return [clause.expr for clause in clauses], []
+    return (
+        [clause.expr for clause in clauses if clause.outer_join],
+        [clause.expr for clause in clauses if not clause.outer_join],
+    )
+
+
+def _nested_loops(
+    root: Root, rel: Rel, outer: Rel, inner: Rel, jointype: JoinType, clauses: list[Clause]
+) -> None:
+    outer_paths = {id(path): path for path in (outer.cheapest(), outer.cheapest_startup(), *_ordered(outer))}
+    disabled = 0 if settings.enable_nestloop else cost.DISABLED
+    for left in outer_paths.values():
+        if left.outer_rels & inner.relids:
+            continue
+        for right in inner.paths:
+            if right.outer_rels and not right.outer_rels & outer.relids:
+                continue
+            required = (left.outer_rels | right.outer_rels) & ~outer.relids & ~inner.relids
+            if required & rel.relids:
+                continue
+            candidates = [right]
+            if not right.outer_rels and right.kind not in ("Material", "CteScan", "WorkTableScan", "Result"):
+                candidates.append(_material(right))
+            for candidate in candidates:
+                _one_nested_loop(root, rel, left, candidate, jointype, clauses, required, disabled)
+
+
+def _ordered(rel: Rel) -> list[Path]:
+    return [path for path in rel.paths if path.pathkeys and not path.outer_rels]
+
+
+def _material(path: Path) -> Path:
+    disabled = path.disabled + (0 if settings.enable_material else cost.DISABLED)
+    total = cost.materialize(path.total, path.rows, path.rel.width)
+    return Path("Material", path.rel, path.rows, path.startup, total, path.pathkeys, 0, [path], disabled=disabled)
+
+
+def _one_nested_loop(
+    root: Root, rel: Rel, left: Path, right: Path, jointype: JoinType, clauses: list[Clause], required: int,
+    disabled: int,
+) -> None:  # fmt: skip
+    enforced = {id(item.clause) for item in right.info.get("clauses", ())} if right.outer_rels else set()
+    if right.kind == "BitmapHeapScan" and right.outer_rels:
+        enforced = {id(clause) for clause in right.info["used"]}
+    left_over = [clause for clause in clauses if id(clause) not in enforced]
+    joinqual, otherqual = _split(left_over, jointype)
+    again = cost.rescan(right.total, right.kind, right.rows)
+    loops = max(1.0, left.rows)
+    startup = left.startup + right.startup
+    if jointype in (enums.JOIN_SEMI, enums.JOIN_ANTI) and right.rows > 0:
+        matched = min(1.0, rel.rows / loops) if jointype == enums.JOIN_SEMI else 0.5
+        per_loop = again * (matched * 0.5 + (1 - matched))
+        run = left.total - left.startup + (right.total - right.startup) * 0.5 + per_loop * (loops - 1)
+    else:
+        run = left.total - left.startup + (right.total - right.startup) + again * (loops - 1)
+    qual_startup, qual_row = cost.eval_cost(joinqual + otherqual)
+    pairs = loops * max(1.0, right.rows)
+    startup += qual_startup
+    total = startup + run + (settings.cpu_tuple_cost + qual_row) * pairs
+    rows = rel.rows
+    if required:
+        rows = max(1.0, min(rel.rows, loops * right.rows))
+    add_path(
+        rel,
+        Path(
+            "NestLoop", rel, rows, startup, total, left.pathkeys, required, [left, right],
+            {"jointype": jointype, "joinqual": joinqual, "otherqual": otherqual},
+            disabled=left.disabled + right.disabled + disabled,
+        ),
+    )  # fmt: skip
+
+
+def _hash_join(
+    root: Root, rel: Rel, outer: Rel, inner: Rel, jointype: JoinType, clauses: list[Clause], hashable: list[Clause]
+) -> None:
+    lefts = {id(path): path for path in (outer.cheapest(), outer.cheapest_startup())}
+    right = inner.cheapest()
+    if right.outer_rels or inner.lateral & outer.relids:
+        return
+    disabled = 0 if settings.enable_hashjoin else cost.DISABLED
+    operator = settings.cpu_operator_cost
+    nkeys = len(hashable)
+    distinct = _hash_key_distinct(root, hashable, inner)
+    fraction = cost.hash_buckets_fraction(distinct, right.rows)
+    for left in lefts.values():
+        if left.outer_rels & inner.relids:
+            continue
+        startup = left.startup + right.total + (operator * nkeys + settings.cpu_tuple_cost) * right.rows
+        run = left.total - left.startup + operator * nkeys * left.rows
+        inner_bytes = right.rows * (inner.width + 24)
+        batches = max(1.0, inner_bytes / (settings.work_mem * 1024.0 * settings.hash_mem_multiplier))
+        if batches > 1:
+            outer_pages = math.ceil(left.rows * (outer.width + 24) / 8192)
+            inner_pages = math.ceil(inner_bytes / 8192)
+            startup += settings.seq_page_cost * inner_pages
+            run += settings.seq_page_cost * (inner_pages + 2 * outer_pages)
+        joinqual, otherqual = _split([clause for clause in clauses if clause not in hashable], jointype)
+        qual_startup, qual_row = cost.eval_cost(joinqual + otherqual)
+        run += operator * nkeys * left.rows * max(1.0, right.rows * fraction) * 0.5
+        total = startup + qual_startup + run + (settings.cpu_tuple_cost + qual_row) * max(rel.rows, 1.0)
+        add_path(
+            rel,
+            Path(
+                "HashJoin", rel, rel.rows, startup + qual_startup, total, [], left.outer_rels, [left, right],
+                {
+                    "jointype": jointype, "joinqual": joinqual, "otherqual": otherqual,
+                    "hashclauses": [_outer_left(clause, outer) for clause in hashable],
+                },
+                disabled=left.disabled + right.disabled + disabled,
+            ),
+        )  # fmt: skip
+
+
+def _outer_left(clause: Clause, outer: Rel) -> tuple[Any, bool]:
+    """(clause expression, whether its operands must be swapped so that the outer side is left)."""
+    return clause.expr, bool(clause.left & ~outer.relids)
+
+
+def _hash_key_distinct(root: Root, hashable: list[Clause], inner: Rel) -> float:
+    total = 1.0
+    for clause in hashable:
+        side = clause.expr.args[0] if not clause.left & ~inner.relids else clause.expr.args[1]
+        stats = column_stats(root, side)
+        total *= stats.ndistinct() if stats is not None else 200.0
+    return max(1.0, min(total, inner.rows))
+
+
+def _merge_join(
+    root: Root, rel: Rel, outer: Rel, inner: Rel, jointype: JoinType, clauses: list[Clause], mergeable: list[Clause]
+) -> None:
+    if inner.lateral & outer.relids:
+        return
+    disabled = 0 if settings.enable_mergejoin else cost.DISABLED
+    outer_keys, inner_keys, used = _merge_keys(root, outer, mergeable)
+    left, right = _in_order(outer, outer_keys), _in_order(inner, inner_keys)
+    if left.outer_rels or right.outer_rels:
+        return
+    joinqual, otherqual = _split([clause for clause in clauses if clause not in used], jointype)
+    qual_startup, qual_row = cost.eval_cost(joinqual + otherqual)
+    operator = settings.cpu_operator_cost
+    startup = left.startup + right.startup + qual_startup
+    run = left.total - left.startup + right.total - right.startup
+    run += operator * max(1, len(used)) * (left.rows + right.rows)
+    total = startup + run + (settings.cpu_tuple_cost + qual_row) * rel.rows
+    add_path(
+        rel,
+        Path(
+            "MergeJoin", rel, rel.rows, startup, total, left.pathkeys if jointype != enums.JOIN_FULL and
+            jointype != enums.JOIN_RIGHT and jointype != enums.JOIN_RIGHT_ANTI else [], 0, [left, right],
+            {
+                "jointype": jointype, "joinqual": joinqual, "otherqual": otherqual, "keys": outer_keys,
+                "mergeclauses": [_outer_left(clause, outer) for clause in used],
+            },
+            disabled=left.disabled + right.disabled + disabled,
+        ),
+    )  # fmt: skip
+
+
+def _merge_keys(root: Root, outer: Rel, mergeable: list[Clause]) -> tuple[list[PathKey], list[PathKey], list[Clause]]:
+    """Ascending orders of both sides for the mergeable clauses, one each; a clause on a repeated key is left out."""
+    outer_keys: list[PathKey] = []
+    inner_keys: list[PathKey] = []
+    used: list[Clause] = []
+    for clause in mergeable:
+        left, right = clause.expr.args
+        if clause.left & ~outer.relids:
+            left, right = right, left
+        family = clause.merge_families[0]
+        first = PathKey(canonical(root, left), left, family, False, False, expr_collation(left))
+        second = PathKey(canonical(root, right), right, family, False, False, expr_collation(right))
+        if any(first.key == key.key for key in outer_keys) or any(second.key == key.key for key in inner_keys):
+            continue
+        outer_keys.append(first)
+        inner_keys.append(second)
+        used.append(clause)
+    return outer_keys, inner_keys, used
+
+
+def _in_order(rel: Rel, keys: list[PathKey]) -> Path:
+    """The cheapest path in an order, sorting where need be."""
+    cheapest = rel.cheapest()
+    best = sort_path(cheapest, keys, -1.0) if keys else cheapest
+    for path in rel.paths:
+        if not path.outer_rels and contained_in(keys, path.pathkeys) and (path.disabled, path.total) < (
+            best.disabled, best.total,
+        ):  # fmt: skip
+            best = path
+    return best
+
+
+def sort_path(path: Path, keys: list[PathKey], limit: float) -> Path:
+    """The path with a Sort on top, unless it is in that order already."""
+    if contained_in(keys, path.pathkeys):
+        return path
+    disabled = path.disabled + (0 if settings.enable_sort else cost.DISABLED)
+    startup, total = cost.sort(path.total, path.rows, path.width or path.rel.width, limit)
+    return Path(
+        "Sort", path.rel, path.rows, startup, total, keys, path.outer_rels, [path], {"keys": keys}, path.target,
+        disabled, path.width,
+    )  # fmt: skip
