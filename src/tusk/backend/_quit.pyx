@@ -47,10 +47,12 @@ def install_quit(socket_fd: int, messages: list[bytes]) -> None:
     global _socket
     cdef sigaction_t action
     cdef int i
-    _keep[:] = messages
+    cdef bytes message
+    _keep[:] = messages         # the handler reads their bytes
     for i in range(3):
-        _text[i] = <const char *> <bytes> messages[i]
-        _length[i] = len(messages[i])
+        message = messages[i]
+        _text[i] = <const char *> message
+        _length[i] = len(message)
     _socket = socket_fd
     action.sa_handler = _on_quit
     sigfillset(&action.sa_mask)

@@ -12,8 +12,12 @@ from collections.abc import Callable
 
 from tusk.backend.protocol import MAX_MESSAGE, SMALL_LIMIT, SMALL_MESSAGES
 from tusk.errors import Fatal, errcode
-from tusk.memory import check_for_interrupts, reset_latch, wait_latch
-from tusk.memory.wait_events import CLIENT_READ, CLIENT_WRITE
+from tusk.memory._interrupts import check as check_for_interrupts
+from tusk.memory._latch import reset as reset_latch
+from tusk.memory._latch import wait as wait_latch
+from tusk.memory.wait_events import event_id
+
+CLIENT_READ, CLIENT_WRITE = event_id("ClientRead"), event_id("ClientWrite")
 
 READABLE, WRITEABLE = 2, 4
 _SEND_THRESHOLD = 8192

@@ -17,6 +17,7 @@ from typing import Any
 
 from tusk.backend import authentication, interrupts, protocol, quit_handler
 from tusk.backend.connection import AuthenticationTimeout, ClientConnection, ConnectionLost
+from tusk.backend.database import leave as leave_database
 from tusk.backend.database import open_session_database, preload_catalogs, role_lookup
 from tusk.backend.hba import HbaLine, IdentLine
 from tusk.backend.session import Session
@@ -306,7 +307,7 @@ def _release(connection: ClientConnection) -> None:
         _interrupts.set_interrupt_handler(None)
         xact.abort_out_of_any_transaction()
         xact.shutdown_backend()
-        _procarray.remove_my_process()
+        leave_database()
         _activity.end_status()
         _procsignal.exit_proc_signal()
         _process.release_process()
