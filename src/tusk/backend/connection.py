@@ -15,9 +15,9 @@ from tusk.errors import Fatal, errcode
 from tusk.memory._interrupts import check as check_for_interrupts
 from tusk.memory._latch import reset as reset_latch
 from tusk.memory._latch import wait as wait_latch
-from tusk.memory.wait_events import event_id
+from tusk.memory import wait_events
 
-CLIENT_READ, CLIENT_WRITE = event_id("ClientRead"), event_id("ClientWrite")
+CLIENT_READ, CLIENT_WRITE = wait_events.by_name["ClientRead"], wait_events.by_name["ClientWrite"]
 
 READABLE, WRITEABLE = 2, 4
 _SEND_THRESHOLD = 8192
