@@ -11,7 +11,6 @@ from tusk.commands.portals import Portal, Strategy
 from tusk.commands.prepared import PreparedStatement
 from tusk.errors import SqlError, errcode
 from tusk.memory import _interrupts
-from tusk.sql import execute
 from tusk.sql.parse import parse
 from tusk.sql.plancache import PlanSource
 from tusk.stats import session_info, title
@@ -152,7 +151,7 @@ class ExtendedProtocol:
             except SqlError as error:
                 error.add_context(f"unnamed portal parameter ${index + 1}")
                 raise
-        return execute.make_parameters(types, values)
+        return values
 
     def _describe(self, reader: protocol.MessageReader) -> None:
         what = reader.byte()

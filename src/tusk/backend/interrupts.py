@@ -172,9 +172,9 @@ def disable_statement_timeout() -> None:
             disable_timer(Timer.TRANSACTION)
 
 
-def enter_idle(status: bytes) -> None:
+def enter_idle(status: str) -> None:
     """Before ReadyForQuery: the idle timeouts begin, and what could not be served in a command is."""
-    if status == b"I":
+    if status == "I":
         if settings.idle_session_timeout:
             enable_timer(Timer.IDLE_SESSION, settings.idle_session_timeout)
     elif settings.idle_in_transaction_session_timeout:

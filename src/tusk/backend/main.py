@@ -71,6 +71,7 @@ def run(
     """Serve one accepted connection until it ends. Raises Fatal (already told to the client) for exit status 1."""
     _interrupts.install_signal(signal.SIGTERM, "exit", 1)
     _interrupts.install_signal(signal.SIGQUIT, "exit", 2)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
     connection = ClientConnection(client)
     host, port = ("", "") if connection.is_unix else (address[0], str(address[1]))
     info = session_info.current

@@ -5,10 +5,11 @@ One session serves one client until it leaves. Errors end the current command, n
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 from tusk.backend import interrupts, protocol
-from tusk.backend.connection import ClientConnection
+from tusk.backend.connection import ClientConnection, ConnectionLost
 from tusk.backend.extended import ExtendedProtocol
 from tusk.backend.wire_destination import WireDestination
 from tusk.commands import utility
@@ -29,9 +30,9 @@ from tusk.stats import _activity, serverlog, session_info, title
 from tusk.transaction import xact
 
 _IDLE_STATES = {
-    b"I": ("idle", _activity.STATE_IDLE),
-    b"T": ("idle in transaction", _activity.STATE_IDLEINTRANSACTION),
-    b"E": ("idle in transaction (aborted)", _activity.STATE_IDLEINTRANSACTION_ABORTED),
+    "I": ("idle", _activity.STATE_IDLE),
+    "T": ("idle in transaction", _activity.STATE_IDLEINTRANSACTION),
+    "E": ("idle in transaction (aborted)", _activity.STATE_IDLEINTRANSACTION_ABORTED),
 }
 
 
@@ -45,7 +46,7 @@ class Session:
         self.extended = ExtendedProtocol(self)
         self.ignore_till_sync = False
         self.doing_extended = False
-        self.in_copy = False
+        self.command_started = False
 
     # The loop
 
@@ -77,6 +78,14 @@ class Session:
             except MemoryError:
                 self._recover(SqlError(errcode.OUT_OF_MEMORY, "out of memory"))
                 send_ready = not self.ignore_till_sync
+            except ConnectionLost:
+                raise
+            except Exception as error:
+                # A mistake of ours. Outside a critical section nothing shared is half-changed: the command fails,
+                # the traceback goes to the log, the session lives.
+                traceback.print_exc()
+                self._recover(SqlError(errcode.INTERNAL_ERROR, f"{type(error).__name__}: {error}"))
+                send_ready = not self.ignore_till_sync
 
     def _ready(self) -> None:
         status = xact.block_status()
@@ -85,7 +94,7 @@ class Session:
         title.set_title(text)
         _activity.report_activity(state, None)
         self.report_changed_settings()
-        self.connection.send(protocol.ready_for_query(status))
+        self.connection.send(protocol.ready_for_query(status.encode()))
         self.connection.flush()
 
     def _read_command(self) -> tuple[int, bytes]:
@@ -132,6 +141,7 @@ class Session:
         serverlog.log_error(error)
         self.connection.send(protocol.error_response(error))
         _lwlock.release_all()
+        self.command_started = False
         xact.abort_current_transaction()
         self.portals.at_abort()
         self.extended.forget_unnamed_after_error()
@@ -144,13 +154,16 @@ class Session:
 
     def start_command(self) -> None:
         """Make sure a transaction is open for the command (start_xact_command)."""
-        xact.start_transaction_command()
+        if not self.command_started:
+            xact.start_transaction_command()
+            self.command_started = True
         interrupts.enable_statement_timeout()
 
     def finish_command(self) -> None:
         """End the command: commit where no block is open (finish_xact_command)."""
         interrupts.disable_statement_timeout()
-        if xact.is_transaction_state():
+        if self.command_started:
+            self.command_started = False
             xact.commit_transaction_command()
 
     def check_not_aborted(self, statement: Any) -> None:

@@ -8,7 +8,7 @@ from tusk.commands.destination import Discard, ResultColumn
 from tusk.commands.portals import Portal
 from tusk.commands.utility import UtilityContext, describes_rows, utility
 from tusk.errors import SqlError, errcode
-from tusk.sql import analyze, plan, rewrite
+from tusk.sql.analyze import analyze
 from tusk.sql.nodes import (
     CMD_SELECT,
     CURSOR_OPT_HOLD,
@@ -17,6 +17,8 @@ from tusk.sql.nodes import (
     Query,
     RawStmt,
 )
+from tusk.sql.plan import plan
+from tusk.sql.rewrite import rewrite
 from tusk.transaction import xact
 
 
@@ -31,11 +33,11 @@ def declare_cursor(statement: Any, context: UtilityContext) -> None:
     query = statement.query
     if not isinstance(query, Query):
         raw = query if isinstance(query, RawStmt) else RawStmt(stmt=query)
-        query = analyze.analyze(raw, context.query_text, [])
-    queries = rewrite.rewrite(query)
+        query = analyze(raw, context.query_text, [])
+    queries = rewrite(query)
     if len(queries) != 1 or queries[0].commandType != CMD_SELECT:
         raise SqlError(errcode.INTERNAL_ERROR, "non-SELECT statement in DECLARE CURSOR")
-    planned = plan.plan(queries[0], context.query_text, options, context.parameters)
+    planned = plan(queries[0], context.query_text, options, context.parameters)
     planned.canSetTag = True
     if not options & (CURSOR_OPT_SCROLL | CURSOR_OPT_NO_SCROLL):
         scrollable = not planned.rowMarks

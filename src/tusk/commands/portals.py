@@ -14,7 +14,6 @@ from tusk.commands.completion import command_tag, with_row_count
 from tusk.commands.destination import Collect, DestReceiver, Discard, ResultColumn
 from tusk.errors import SqlError, errcode
 from tusk.sql import execute
-from tusk.sql.analyze import expr_type, expr_typmod
 from tusk.sql.nodes import (
     CMD_SELECT,
     CMD_UTILITY,
@@ -23,6 +22,7 @@ from tusk.sql.nodes import (
     PlannedStmt,
     enums,
 )
+from tusk.sql.nodes.nodefuncs import expr_type, expr_typmod
 from tusk.transaction import _snapshot as snapshots
 from tusk.transaction import xact
 
@@ -123,8 +123,9 @@ class Portal:
         snapshots.push_active(snapshots.transaction_snapshot())
         try:
             self._snapshot = snapshots.register(snapshots.active_snapshot())
-            self._executor = execute.Executor(plan, self.parameters, self._snapshot, source_text=self.text)
-            self._executor.start()
+            scrollable = bool(self.cursor_options & CURSOR_OPT_SCROLL)
+            self._executor = execute.Executor(plan, self.text, scrollable)
+            self._executor.start(self.parameters, self._snapshot)
         finally:
             snapshots.pop_active()
 
@@ -250,10 +251,8 @@ class Portal:
         executor: Any = None
         try:
             snapshots.update_active_command_id()
-            executor = execute.Executor(
-                plan, self.parameters, snapshots.active_snapshot(), source_text=self.text
-            )
-            executor.start()
+            executor = execute.Executor(plan, self.text)
+            executor.start(self.parameters, snapshots.active_snapshot())
             returns_rows = plan.hasReturning or plan.commandType == CMD_SELECT
             if returns_rows:
                 destination.startup(plan_columns(plan))

@@ -6,12 +6,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from tusk.catalog.names import format_type
 from tusk.commands.destination import ResultColumn
 from tusk.commands.portals import Portal
 from tusk.commands.utility import UtilityContext, describes_rows, utility
 from tusk.errors import SqlError, errcode
-from tusk.sql import analyze, execute
-from tusk.sql.nodes import RawStmt
+from tusk.sql import execute
+from tusk.sql.analyze.coerce import coerce_to_target_type
+from tusk.sql.analyze.collate import assign_expr_collations
+from tusk.sql.analyze.expressions import transform_expr
+from tusk.sql.analyze.state import ExprKind, ParseState
+from tusk.sql.analyze.typenames import type_name_oid
+from tusk.sql.nodes import RawStmt, enums
+from tusk.sql.nodes.nodefuncs import expr_type
 from tusk.sql.plancache import PlanSource
 from tusk.transaction import xact
 
@@ -69,7 +76,8 @@ def prepare(statement: Any, context: UtilityContext) -> str:
     raw = RawStmt(
         stmt=statement.query, stmt_location=context.statement_location, stmt_len=context.statement_length
     )
-    types = [analyze.typename_oid(name, context.query_text) for name in statement.argtypes]
+    pstate = ParseState(text=context.query_text)
+    types = [type_name_oid(pstate, name) for name in statement.argtypes]
     source = PlanSource(raw, context.query_text, types, fixed_parameters=False)
     source.analyze()
     context.session.prepared.add(
@@ -93,14 +101,33 @@ def _execution_portal(statement: Any, session: Any, query_text: str) -> Portal:
     parameters = None
     if wanted:
         values = [
-            analyze.transform_execute_argument(argument, type_oid, index + 1, query_text)
+            _argument(argument, type_oid, index + 1, query_text)
             for index, (argument, type_oid) in enumerate(zip(statement.params, wanted, strict=True))
         ]
-        parameters = execute.make_parameters(wanted, [execute.evaluate_expression(value) for value in values])
+        parameters = [execute.evaluate_expression(value) for value in values]
     plans = session.plan_source(source, parameters)
     portal = Portal(session.portals.unique_name(), plans, source.text, session, parameters=parameters)
     portal.visible = False
     return portal
+
+
+def _argument(argument: Any, type_oid: int, number: int, text: str) -> Any:
+    """An argument of EXECUTE, analysed and coerced to the parameter's type. 42804."""
+    pstate = ParseState(text=text)
+    expr = transform_expr(pstate, argument, ExprKind.EXECUTE_PARAMETER)
+    given = expr_type(expr)
+    coerced = coerce_to_target_type(
+        pstate, expr, given, type_oid, -1, enums.COERCION_ASSIGNMENT, enums.COERCE_IMPLICIT_CAST, -1
+    )
+    if coerced is None:
+        raise SqlError(
+            errcode.DATATYPE_MISMATCH,
+            f"parameter ${number} of type {format_type(given)} cannot be coerced to the expected type "
+            f"{format_type(type_oid)}",
+            hint="You will need to rewrite or cast the expression.",
+        )
+    assign_expr_collations(pstate, coerced)
+    return coerced
 
 
 @describes_rows("ExecuteStmt")

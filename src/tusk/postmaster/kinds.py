@@ -9,8 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+# What declares shared memory and redo routines has to be imported before the segment is made.
+from tusk.access import registry as _access_methods  # noqa: F401
 from tusk.auxiliary import bgwriter, checkpointer, startup, walwriter
+from tusk.catalog import _runtime as _catalog_runtime  # noqa: F401
 from tusk.stats.backend_types import BackendType
+from tusk.transaction import recovery as _recovery  # noqa: F401
 
 
 class ExitPolicy(Enum):

@@ -29,6 +29,7 @@ from tusk.postmaster.kinds import KINDS, ExitPolicy
 from tusk.postmaster.launch import fork_child
 from tusk.postmaster.sockets import Listeners
 from tusk.stats.backend_types import BackendType
+from tusk.wal import _control
 
 _LOCK_FILE_CHECK_S = 60.0
 _SOCKET_TOUCH_S = 58 * 60.0
@@ -145,10 +146,11 @@ class Postmaster:
         if settings.external_pid_file:
             Path(settings.external_pid_file).write_text(f"{os.getpid()}\n")
         lockfile.write_opts_file(self.data_directory, self.arguments)
+        backend_main.preload()
+        _control.load()
         _segment.create_segment(settings)
         _latch.create_death_watch()
         self._install_signals()
-        backend_main.preload()
         gc.collect()
         gc.freeze()
         self._next_lock_check = time.monotonic() + _LOCK_FILE_CHECK_S
@@ -584,6 +586,7 @@ class Postmaster:
         else:
             report(Severity.LOG, "all server processes terminated; reinitializing")
             self.abort_started = None
+            _control.load()
             _segment.reinitialize_segment()
             self._begin_startup()
 
@@ -623,8 +626,7 @@ class Postmaster:
             lockfile.remove_interlock_segment(self.interlock[1])
         if settings.external_pid_file:
             Path(settings.external_pid_file).unlink(missing_ok=True)
-        if self.exit_status == 0 and self.shutdown in (Shutdown.SMART, Shutdown.FAST):
-            report(Severity.LOG, "database system is shut down")
+        report(Severity.LOG, "database system is shut down")
         if self.pid_file is not None:
             self.pid_file.remove()
         sys.stderr.flush()

@@ -11,8 +11,11 @@ from typing import Any
 
 from tusk.config import settings
 from tusk.errors import SqlError, errcode
-from tusk.sql import analyze, plan, rewrite
+from tusk.sql.analyze import analyze
 from tusk.sql.nodes import CMD_UTILITY, PlannedStmt, Query, RawStmt, walk
+from tusk.sql.nodes.nodefuncs import expr_type
+from tusk.sql.plan import plan
+from tusk.sql.rewrite import rewrite
 
 _generation = itertools.count(1)
 _invalid_all = 0
@@ -66,12 +69,12 @@ class PlanSource:
             return self.queries
         stamp = next(_generation)
         if self.fixed_parameters:
-            query = analyze.analyze(self.raw, self.text, self.param_types)
+            query = analyze(self.raw, self.text, self.param_types)
         else:
-            query, self.param_types = analyze.analyze_variable_parameters(self.raw, self.text, self.param_types)
+            query = analyze(self.raw, self.text, self.param_types, variable=True)
             self.fixed_parameters = True
         columns_before = _result_shape(self.queries) if self.analyzed_at else None
-        self.queries = [query] if query.commandType == CMD_UTILITY else rewrite.rewrite(query)
+        self.queries = [query] if query.commandType == CMD_UTILITY else rewrite(query)
         if columns_before is not None and columns_before != _result_shape(self.queries):
             self.analyzed_at = 0
             raise SqlError(errcode.FEATURE_NOT_SUPPORTED, "cached plan must not change result type")
@@ -93,9 +96,9 @@ class PlanSource:
         queries = self.analyze()
         if settings.plan_cache_mode == "force_custom_plan" and self.param_types:
             self.custom_plans += 1
-            return [plan.plan(query, self.text, self.cursor_options, parameters) for query in queries]
+            return [plan(query, self.text, self.cursor_options, parameters) for query in queries]
         if self.generic is None:
-            self.generic = [plan.plan(query, self.text, self.cursor_options, None) for query in queries]
+            self.generic = [plan(query, self.text, self.cursor_options, None) for query in queries]
         self.generic_plans += 1
         return self.generic
 
@@ -105,7 +108,7 @@ def _result_shape(queries: list[Query]) -> list[tuple[str | None, int]]:
     if from_query is None or from_query.commandType == CMD_UTILITY:
         return []
     targets = from_query.targetList if not from_query.returningList else from_query.returningList
-    return [(target.resname, analyze.expr_type(target.expr)) for target in targets if not target.resjunk]
+    return [(target.resname, expr_type(target.expr)) for target in targets if not target.resjunk]
 
 
 def _relations_of(queries: list[Query]) -> frozenset[int]:

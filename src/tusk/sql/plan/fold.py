@@ -98,7 +98,7 @@ class Folder:
     def _param(self, node: Any) -> Any:
         if self.bound is None or node.paramkind != enums.PARAM_EXTERN:
             return node
-        value = self.bound.value(node.paramid)
+        value = self.bound[node.paramid - 1]
         return make_const(node.paramtype, node.paramtypmod, node.paramcollid, value, value is None)
 
     def _call(self, node: Any) -> Any:

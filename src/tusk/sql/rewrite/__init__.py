@@ -1,1 +1,2 @@
-
+"""Rewriting of analysed queries: views and rules."""
+def rewrite(query): return [query]
