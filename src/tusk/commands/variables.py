@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from tusk.catalog.oids import TEXTOID
 from tusk.commands.destination import ResultColumn, send_rows
 from tusk.commands.utility import UtilityContext, describes_rows, utility
 from tusk.config import Action, Context, Source, parameter, parameters, reset_all, set_option, show
@@ -15,7 +16,6 @@ from tusk.config.parameters import HIDDEN, LISTS, QUOTED_LISTS
 from tusk.errors import SqlError, errcode, feature_not_supported
 from tusk.sql.nodes import A_Const, Float, Integer, String, TypeCast, enums
 from tusk.transaction import xact
-from tusk.types import oids
 
 _PLAIN_IDENTIFIER = re.compile(r"[a-z_][a-z0-9_$]*")
 
@@ -117,9 +117,9 @@ def _show_allowed(name: str, context: UtilityContext) -> None:
 def show_columns(statement: Any, _session: Any) -> list[ResultColumn]:
     """SHOW returns a text column named as the setting; SHOW ALL three."""
     if statement.name == "all":
-        return [ResultColumn(name, oids.TEXT) for name in ("name", "setting", "description")]
+        return [ResultColumn(name, TEXTOID) for name in ("name", "setting", "description")]
     known = parameter(statement.name)
-    return [ResultColumn(known.name if known else statement.name, oids.TEXT)]
+    return [ResultColumn(known.name if known else statement.name, TEXTOID)]
 
 
 @utility("VariableShowStmt")

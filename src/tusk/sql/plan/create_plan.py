@@ -596,7 +596,7 @@ def _positional(path: Path, plans: list[Any]) -> list[TargetEntry]:
 
 def _append(root: Root, path: Path) -> Any:
     plans = [_create(root, child) for child in path.children]
-    return Append(targetlist=_positional(path, plans), appendplans=plans, first_partial_plan=len(plans))
+    return Append(targetlist=_positional(path, plans), appendplans=plans, first_partial_plan=len(plans), part_prune_index=-1)
 
 
 def _setop(root: Root, path: Path) -> Any:

@@ -62,8 +62,8 @@ def _estimate_tuples(heap: Any, pages: int) -> tuple[float, float]:
 def _load_index(root: Root, rel: Rel, index_oid: int) -> None:
     index = relation_open(index_oid, NO_LOCK)
     try:
-        row = index.index_form
-        if index.am_name != "btree" or not index.indisvalid:
+        row = lookup(c.INDEXRELID, index_oid)
+        if row is None or index.am_name != "btree" or not index.indisvalid:
             return
         pages = max(1, _smgr.nblocks(index.locator, 0, index.rd_backend))
         predicate = _stored(root, row.indpred, rel.rtindex) if row.indpred else None
