@@ -5,8 +5,9 @@ import struct
 
 import pytest
 import real_server
-from tusk.access import _compare, _hash, _tuple
 from tusk.access._tupdesc import AttributeRow, TupleDesc
+
+from tusk.access import _compare, _hash, _tuple
 from tusk.access.toast import _compression, _detoast
 
 VALUES = {

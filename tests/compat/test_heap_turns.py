@@ -5,6 +5,7 @@ import pytest
 import real_server
 from _cluster import Backend, in_cluster
 from tables import plain, transaction
+
 from tusk.access import _sequence, registry  # noqa: F401
 from tusk.access.heap import _table
 

@@ -180,6 +180,8 @@ cdef int extend_relation_by(const RelFileLocator *locator, char persistence, For
 # Extends so that nblocks is at least extend_to, and returns the last of these blocks read with `mode`.
 cdef Buffer extend_relation_to(const RelFileLocator *locator, char persistence, ForkNumber fork,
                                BufferAccessStrategy strategy, int flags, BlockNumber extend_to, int mode) except 0
+# How many processes wait for the right to extend the relation: a hint to extend by more at once.
+cdef int extension_waiters(const RelFileLocator *locator) noexcept nogil
 cdef long long relation_nblocks(const RelFileLocator *locator, char persistence, ForkNumber fork) except -1
 
 # Pins

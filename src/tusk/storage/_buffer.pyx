@@ -958,6 +958,10 @@ cdef LWLock *_extension_lock_of(const RelFileLocator *locator) noexcept nogil:
     return <LWLock *> (_extension_locks + (h >> 25) * LW_LOCK_STRIDE)
 
 
+cdef int extension_waiters(const RelFileLocator *locator) noexcept nogil:
+    return <int> (_extension_lock_of(locator).waiters & 0xFFFF)
+
+
 cdef int _extension_lock(const RelFileLocator *locator, bint acquire) except -1:
     if extension_lock_hook != NULL:
         return extension_lock_hook(locator, acquire)

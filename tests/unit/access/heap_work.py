@@ -4,6 +4,7 @@ import random
 import struct
 
 from tables import plain, table, text, transaction
+
 from tusk.access.heap import _redo, _table
 
 state = {}
@@ -156,3 +157,52 @@ def tuple_of(page, at):
         if word >> 15 & 3 == 1 and word & 0x7FFF <= at < (word & 0x7FFF) + (word >> 17):
             return i + 1, at - (word & 0x7FFF)
     return None
+
+
+def stress(seed, steps):
+    """Random work among others who do the same: rows may be changed or gone when their turn comes; deadlocks abort."""
+    from tusk.transaction import _xact
+
+    generator = random.Random(seed)
+    rel = state["rel"]
+    outcomes = {}
+    for step in range(steps):
+        _xact.start_command()
+        try:
+            tids = [tid for tid, _ in _table.scan_rows(rel)]
+            generator.shuffle(tids)
+            for _ in range(generator.randrange(1, 4)):
+                value = [generator.randrange(1000), text("v" * generator.randrange(200)), step]
+                action = generator.randrange(9)
+                if action == 0 or len(tids) < 5:
+                    _table.insert_row(rel, value)
+                elif action == 1:
+                    outcome = _table.delete_row(rel, tids.pop())[0]
+                    outcomes[outcome] = outcomes.get(outcome, 0) + 1
+                elif action in (2, 3, 4):
+                    tid = tids.pop()
+                    old = _table.fetch_row(rel, tid)
+                    if old is None:
+                        continue
+                    same_key = [old[0], text(plain(old[1])[:150] + b"+"), step]
+                    outcome = _table.update_row(rel, tid, same_key if action > 2 else value)[0]
+                    outcomes[outcome] = outcomes.get(outcome, 0) + 1
+                elif action in (5, 6):
+                    mode = generator.choice(["key share", "share", "no key update", "update"])
+                    outcome = _table.lock_latest(rel, tids.pop(), mode, generator.choice(["block", "skip"]))[0]
+                    outcomes[outcome] = outcomes.get(outcome, 0) + 1
+                elif action == 7:
+                    _table.prune_page(rel, generator.randrange(3) if len(tids) > 200 else 0, True)
+                else:
+                    _table.lock_row(rel, tids.pop(), "key share", "block", True)
+        except Exception as error:
+            if getattr(error, "sqlstate", "") != "40P01":
+                raise
+            outcomes["deadlock"] = outcomes.get("deadlock", 0) + 1
+            _xact.abort_current()
+            continue
+        if generator.random() < 0.1:
+            _xact.abort_current()
+        else:
+            _xact.commit_command()
+    return outcomes

@@ -292,3 +292,32 @@ def test_the_real_pg_waldump_reads_every_record(tmp_path):
     assert kinds >= {"INSERT", "DELETE", "UPDATE", "HOT_UPDATE", "LOCK", "HEAP_CONFIRM", "MULTI_INSERT",
                      "PRUNE_ON_ACCESS"}, kinds
     assert "invalid record length" in dump.stderr or not dump.stderr
+
+
+def test_many_writers_and_a_crash(tmp_path):
+    def work():
+        heap_work.open_table(create=True)
+        heap_work.statement("insert_rows", [[i, text("x" * 50), i] for i in range(12)])
+        backends = [Backend() for _ in range(4)]
+        for backend in backends:
+            backend.call(heap_work.open_table)
+        for i, backend in enumerate(backends):
+            backend.send(heap_work.stress, 100 + i, 80)
+        outcomes = {}
+        for backend in backends:
+            for name, count in backend.receive().items():
+                outcomes[name] = outcomes.get(name, 0) + count
+            backend.close()
+        assert outcomes["ok"] > 100, outcomes
+        return heap_work.masked_pages(), rows(), outcomes
+
+    def look():
+        heap_work.open_table(create=False)
+        return heap_work.masked_pages(), rows()
+
+    pages, before, _ = in_cluster(tmp_path / "data", work, crash=True)
+    pages_after, after = in_cluster(tmp_path / "data", look)
+    assert before == after
+    for block, (a, b) in enumerate(zip(pages, pages_after, strict=True)):
+        differing = [i for i in range(8192) if a[i] != b[i]]
+        assert not differing, (block, differing[:20], heap_work.tuple_of(a, differing[0]))

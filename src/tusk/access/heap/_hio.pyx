@@ -13,7 +13,7 @@ from tusk.access.heap._heap cimport HEAP_INSERT_FROZEN, HEAP_INSERT_SKIP_FSM, Bu
 from tusk.errors import Panic, SqlError, errcode
 from tusk.storage._buffer cimport (
     BUFFER_LOCK_EXCLUSIVE, BUFFER_LOCK_UNLOCK, EB_LOCK_FIRST, RBM_NORMAL, BufferAccessStrategy, buffer_block,
-    buffer_page, conditional_lock_buffer, extend_relation_by, incr_buffer_ref, lock_buffer, mark_buffer_dirty,
+    buffer_page, conditional_lock_buffer, extend_relation_by, extension_waiters, incr_buffer_ref, lock_buffer, mark_buffer_dirty,
     read_buffer, relation_nblocks, release_buffer,
 )
 from tusk.storage._freespace cimport (
@@ -119,8 +119,11 @@ cdef int add_pages(Relation rel, BulkInsertState bistate, int num_pages, bint us
         # Growing loads take ever larger bites.
         if bistate.already_extended_by > by:
             by = bistate.already_extended_by
-    elif not use_fsm:
-        by = 1
+    if not use_fsm:
+        by = 1 if bistate is None else by       # nobody would find the others
+    elif rel.relpersistence != c't':
+        # Who waits for the extension lock wants a page too.
+        by += by * extension_waiters(&rel.rd_locator)
     if by > MAX_EXTEND_BY:
         by = MAX_EXTEND_BY
     n = extend_relation_by(&rel.rd_locator, rel.relpersistence, MAIN_FORK, strategy, EB_LOCK_FIRST, by, bufs, &first)
