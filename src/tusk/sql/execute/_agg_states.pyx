@@ -198,7 +198,8 @@ cdef object int128_to_python(int128 value):
     cdef int128 v = -value if negative else value
     cdef unsigned long long low = <unsigned long long> v
     cdef unsigned long long high = <unsigned long long> (v >> 64)
-    number = (high << 64) | low if high == 0 else (int(high) << 64) | int(low)
+    cdef object number = high
+    number = (number << 64) | low
     return -number if negative else number
 
 

@@ -1,6 +1,7 @@
 """Imports every module that runs a plan node, so that they register."""
 
 from tusk.sql.execute import (
+    _agg,
     _append,
     _bitmap,
     _bitmap_heap,
@@ -20,6 +21,7 @@ from tusk.sql.execute import (
 )
 
 __all__ = [
+    "_agg",
     "_append",
     "_bitmap",
     "_bitmap_heap",

@@ -4,14 +4,17 @@ import random
 from decimal import Decimal
 
 import pytest
-from execute_plans import BoolExpr, Param, const, func, op, result, select, tlist, values, var
+from execute_plans import BoolExpr, Param, const, func, op, result, select, tlist, type_of, values, var
 
+from tusk.catalog.cache import AGGFNOID, lookup
+from tusk.catalog.facts import builtin_rows
 from tusk.errors import SqlError
 from tusk.sql.execute import support
 from tusk.sql.execute._executor import Executor, execute
 from tusk.sql.nodes import enums
-from tusk.sql.nodes.plantree import Append, Hash, HashJoin, Limit, Material, MergeJoin, NestLoop, Sort, ValuesScan
-from tusk.sql.nodes.primitives import OpExpr
+from tusk.sql.nodes.plantree import Agg, Append, Hash, HashJoin, Limit, Material, MergeJoin, NestLoop, Sort, ValuesScan
+from tusk.sql.nodes.parsetree import SortGroupClause
+from tusk.sql.nodes.primitives import Aggref, OpExpr, TargetEntry
 
 INT4_LT, INT4_GT, INT4_EQ, TEXT_LT = 97, 521, 96, 664
 OUTER, INNER = -2, -1
@@ -187,3 +190,56 @@ def test_joins(tables, jointype, work_mem):
         plan = NestLoop(jointype=jointype, targetlist=tlist(*shown), lefttree=a,
                         righttree=Material(lefttree=b, targetlist=b.targetlist), joinqual=[clause])
         assert sorted(execute(select(plan))[0], key=repr) == want
+
+
+def aggref(name, args, number, aggtype, *, distinct=False, filter_=None):
+    proc = next(p for p in builtin_rows("pg_proc") if p.proname == name and p.prokind == "a"
+                and list(p.proargtypes) in ([type_of(a) for a in args], [2276] * len(args), [2776] * len(args)))
+    entries = [TargetEntry(expr=a, resno=i + 1, ressortgroupref=1 if i == 0 else 0) for i, a in enumerate(args)]
+    clauses = [SortGroupClause(tleSortGroupRef=1, eqop=INT4_EQ, sortop=INT4_LT)] if distinct else []
+    row = lookup(AGGFNOID, proc.oid)
+    return Aggref(aggfnoid=proc.oid, aggtype=aggtype, args=entries, aggstar=not args, aggkind="n", aggno=number,
+                  aggtransno=number, aggtranstype=row.aggtranstype, aggdistinct=clauses, aggfilter=filter_,
+                  inputcollid=950, aggargtypes=[type_of(a) for a in args])
+
+
+@pytest.mark.parametrize("strategy", ["AGG_HASHED", "AGG_SORTED", "AGG_PLAIN"])
+def test_aggregates(tables, strategy, work_mem):
+    left, _, scan, _ = tables
+    child = sort(scan, ("int4", "text"), [1], [INT4_LT], [False])
+    number, text = var(1, "int4", OUTER), var(2, "text", OUTER)
+    calls = [
+        aggref("count", [], 0, 20), aggref("count", [number], 1, 20), aggref("sum", [number], 2, 20),
+        aggref("max", [text], 3, 25), aggref("avg", [number], 4, 1700),
+        aggref("count", [number], 5, 20, distinct=True),
+        aggref("count", [], 6, 20, filter_=op(">", number, const(20, "int4"))), aggref("array_agg", [number], 7, 1007),
+    ]
+    plain = strategy == "AGG_PLAIN"
+    plan = Agg(lefttree=child, targetlist=tlist(*calls if plain else [number, *calls]),
+               aggstrategy=enums.AggStrategy[strategy], numCols=0 if plain else 1, grpColIdx=[] if plain else [1],
+               grpOperators=[] if plain else [INT4_EQ], grpCollations=[] if plain else [0])
+    got = execute(select(plan))[0]
+    groups = {}
+    for row in sorted(left, key=lambda r: (r[0] is None, r[0] or 0)):
+        groups.setdefault(0 if plain else row[0], []).append(row)
+    want = []
+    for key, rows in groups.items():
+        numbers = [n for n, _ in rows if n is not None]
+        total, n = (sum(numbers), len(numbers)) if numbers else (None, 0)
+        shown = (len(rows), n, total, max(t for _, t in rows), None if n == 0 else Decimal(total) / n,
+                 len(set(numbers)), sum(x > 20 for x in numbers))
+        want.append(shown if plain else (key, *shown))
+        elements = [r[-1].elements for r in got if plain or r[0] == key][0]
+        assert list(elements) == [n for n, _ in rows]
+    got = [row[:-1] for row in got]
+    at = 4 if plain else 5
+    assert [r[:at] + r[at + 1:] for r in got] == [r[:at] + r[at + 1:] for r in want]
+    assert all(a[at] == b[at] or abs(a[at] - b[at]) < Decimal("1e-12") for a, b in zip(got, want, strict=True))
+
+
+def test_aggregate_over_nothing():
+    empty = table([(1, "x")], ("int4", "text"))
+    empty.qual = [const(False, "bool")]
+    plan = Agg(lefttree=empty, targetlist=tlist(aggref("count", [], 0, 20),
+                                                aggref("sum", [var(1, "int4", OUTER)], 1, 20)), aggstrategy=0)
+    assert execute(select(plan))[0] == [(0, None)]
