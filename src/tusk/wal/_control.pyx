@@ -52,7 +52,9 @@ def _attach(address: int) -> None:
 
 
 def _init(address: int, size: int) -> None:
-    # The postmaster has read the file again if this is a restart after a crash.
+    # Read it anew: at a restart after a crash what was read before the first start is history.
+    if os.path.exists(CONTROL_FILE):
+        load()
     if _local is not None:
         _store(_local)
 

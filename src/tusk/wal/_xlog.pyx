@@ -78,7 +78,7 @@ from tusk.wal._xlogctl cimport (
     byte_pos_to_lsn,
     lsn_to_byte_pos,
     segment_offset,
-    usable_bytes_in_segment,
+    under_postmaster,
     wal_segment_size,
     wal_settings,
 )
@@ -567,7 +567,7 @@ cdef int write_wal(Lsn write_upto, Lsn flush_upto, bint flexible) except -1:
                 XLogCtl.lastSegSwitchLSN = page_end
                 if wal_settings.archiving:
                     segments.notify_archiver(open_timeline, open_segno)
-                if wal_settings.under_postmaster and segment_full_hook is not None:
+                if under_postmaster() and segment_full_hook is not None:
                     segment_full_hook(open_segno)
         if partial:
             written_upto = write_upto

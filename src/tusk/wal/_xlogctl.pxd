@@ -100,6 +100,9 @@ cdef struct WalSettings:
 
 cdef WalSettings wal_settings
 
+# Whether a checkpointer takes checkpoint requests; else processes make their own.
+cdef bint under_postmaster() noexcept nogil
+
 
 cdef inline uint64_t usable_bytes_in_segment() noexcept nogil:
     return (wal_segment_size // 8192) * (8192 - 24) - 16

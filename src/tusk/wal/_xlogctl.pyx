@@ -19,7 +19,7 @@ from tusk.memory._lwlock cimport (
     lwlock_release,
     main_lock,
 )
-from tusk.memory._process cimport ProcGlobal, proc_by_number, proc_count
+from tusk.memory._process cimport MyProcNumber, ProcGlobal, proc_by_number, proc_count
 
 from tusk.config import on_assign, on_check
 from tusk.errors import SqlError, errcode
@@ -71,6 +71,11 @@ python_settings = {
     "log_checkpoints": True,
     "archive_mode": "off",
 }
+
+
+cdef bint under_postmaster() noexcept nogil:
+    return wal_settings.under_postmaster or (
+        ProcGlobal != NULL and ProcGlobal.checkpointerProc >= 0 and ProcGlobal.checkpointerProc != MyProcNumber)
 
 
 def set_wal_segment_size(size_bytes: int) -> None:
@@ -264,7 +269,7 @@ def setting(name: str) -> object:
     if name == "data_checksums":
         return bool(wal_settings.data_checksums)
     if name == "under_postmaster":
-        return bool(wal_settings.under_postmaster)
+        return bool(under_postmaster())
     raise KeyError(name)
 
 
