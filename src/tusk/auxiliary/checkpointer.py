@@ -8,7 +8,7 @@ import os
 import signal
 import time
 
-from tusk.auxiliary import common
+from tusk.auxiliary import common, resource_managers
 from tusk.config import settings
 from tusk.errors import Severity, report
 from tusk.memory import _interrupts, _procsignal
@@ -32,6 +32,7 @@ def main() -> None:
         {signal.SIGINT: "die", signal.SIGUSR2: "shutdown"},
         forward_syncs=False,
     )
+    assert resource_managers.MODULES
     _sync.announce_checkpointer(os.getpid())
     checkpoint.set_shutdown_pending(_stopping)
     loop = _Loop()

@@ -3,7 +3,7 @@
 import os
 import signal
 
-from tusk.auxiliary import common
+from tusk.auxiliary import common, resource_managers
 from tusk.memory import _interrupts, _procsignal
 from tusk.stats import title
 from tusk.stats.backend_types import BackendType
@@ -12,6 +12,7 @@ from tusk.wal import startup as wal_startup
 
 def main() -> None:
     """Main function of the process; returns when recovery is over."""
+    assert resource_managers.MODULES
     common.begin("startup", BackendType.STARTUP, {signal.SIGTERM: "die", signal.SIGUSR2: "latch"}, forward_syncs=True)
     _interrupts.set_interrupt_handler(_serve_interrupts)
     wal_startup.set_recovery_started_hook(
