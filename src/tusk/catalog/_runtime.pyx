@@ -8,6 +8,7 @@ from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy
 from tusk._types cimport MAIN_FORK, Lsn, Oid, RelFileLocator
 from tusk.access._relation cimport Relation
+from tusk.catalog._codec cimport codec_of
 from tusk.catalog._sinval cimport accept_invalidation_messages
 from tusk.memory._critical cimport critical_end, critical_start
 from tusk.memory._lwlock cimport LW_EXCLUSIVE, LW_SHARED, RelationMappingLock, lwlock_acquire, lwlock_release, main_lock
@@ -26,6 +27,7 @@ from tusk.wal._record cimport RM_RELMAP_ID
 from tusk.wal._redo cimport DecodedRecord, register_redo
 from tusk.wal._xlog cimport recovery_in_progress, xlog_flush
 
+from tusk.access.heap._inplace import set_invalidation
 from tusk.access._compare import forget_collation, set_collation_finder, set_default_collation
 from tusk.catalog import _relcache, _sinval, _tuples, acl, dependency, index, inval, namespace, relmap, tempschema
 from tusk.catalog import cache as c
@@ -134,6 +136,15 @@ _pending.set_smgr_invalidation(lambda spc, db, rel, backend: inval.send_smgr((sp
 def _catch_up():
     """Somebody waits for us to read the queue."""
     _sinval.accept_invalidations()
+
+
+def _inplace_messages(Relation rel, data):
+    """What `access` asks before it logs an in-place update: (messages, init file, database, tablespace)."""
+    messages, init_file = inval.inplace_messages(codec_of(rel.name).parse(data))
+    return messages, init_file, session.database_id, session.database_tablespace
+
+
+set_invalidation(_inplace_messages, inval.send_inplace)
 
 
 inval.on_syscache_change(c.NAMESPACEOID, namespace.forget_search_path)

@@ -297,7 +297,7 @@ def update_row(row, old=None):
     return row
 
 
-def update_row_inplace(row, old):
+def update_row_inplace(row):
     """Overwrite a row with one of the same size, outside of any transaction: statistics and flags that must be right
     whether we commit or not (systable_inplace_update). Everybody is told at once. False if the row had changed
     meanwhile: look it up and try again.
@@ -328,7 +328,6 @@ def update_row_inplace(row, old):
             free(tup)
     finally:
         unlock_relation_oid(db, oid, RowExclusiveLock)
-    inval.send_row_now(old, row)
     return True
 
 

@@ -280,7 +280,7 @@ def update_statistics(oid: int, tuples: float, *, has_index: bool) -> None:
         if row.reltuples != tuples:
             changes["reltuples"] = float(tuples)
     if changes:
-        while not update_row_inplace(row.copy(**changes), row):
+        while not update_row_inplace(row.copy(**changes)):
             row = lookup(c.RELOID, oid)
     else:
         inval.invalidate_relcache(oid, row.relisshared)

@@ -142,20 +142,22 @@ def invalidate_heap_row(old: Row | None, new: Row | None) -> None:
             register_relcache(session.database_id, row.conrelid)  # type: ignore[attr-defined]
 
 
-def send_row_now(old: Row, new: Row) -> None:
-    """A catalog row was overwritten in place: tell everybody at once, ourselves too."""
-    depth = _nest_level()
-    _levels.append(_Level(-1))
+def inplace_messages(row: Row) -> tuple[bytes, bool]:
+    """The messages of a row that is overwritten in place, apart from those of the transaction; and whether relcache
+    init files are out of date."""
+    _levels.append(_Level(_nest_level()))
     try:
-        level = _levels[-1]
-        level.nest_level = depth
-        invalidate_heap_row(old, new)
-        messages = _ordered(list(level.current))
+        invalidate_heap_row(row, None)
     finally:
-        _levels.pop()
-    _sinval.insert_messages(b"".join(messages))
-    for message in messages:
-        execute(message)
+        level = _levels.pop()
+    return b"".join(_ordered(list(level.current))), level.init_file
+
+
+def send_inplace(messages: bytes, _init_file: bool) -> None:
+    """Tell everybody at once, ourselves too: the change does not wait for a commit."""
+    _sinval.insert_messages(messages)
+    for i in range(0, len(messages), 16):
+        execute(messages[i : i + 16])
 
 
 def invalidate_relcache(relation: int, shared: bool = False) -> None:
