@@ -32,8 +32,8 @@ def main() -> None:
         '"""The built-in types, in the order of TypeInfo\'s fields; array types follow from their elements."""',
         "",
         "# fmt: off",
-        "TYPES: tuple[tuple[int, str, int, bool, str, str, str, str, bool, str, int, int, bool, str, str, str, str, str,"
-        " str, int], ...] = (",
+        "TYPES: tuple[tuple[int, str, int, bool, str, str, str, str, bool, str, int, int, bool, str, str, str, str,"
+        " str, str, int], ...] = (  # noqa: E501",
     ]
     lines += [f"    {row!r},".replace("'", '"') + "  # noqa: E501" for row in rows]
     lines += [")", ""]

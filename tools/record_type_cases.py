@@ -25,14 +25,14 @@ SELECT proname, proargtypes::oid[]::int[], prorettype::int, prosrc, proisstrict,
      FROM pg_aggregate a JOIN pg_proc t ON t.oid = aggtransfn LEFT JOIN pg_proc f ON f.oid = aggfinalfn
     WHERE aggfnoid = p.oid)
 FROM pg_proc p WHERE prolang = 12 AND p.oid < 12000 AND prokind IN ('f', 'a')
- AND prosrc !~ '^(ts|gin|gist|spg|brin|binary_upgrade|pg_stat|xml|poly|box|circle|path|line_|lseg|point|cash|macaddr|range|multirange)'
+ AND prosrc !~ '^(ts|gin|gist|spg|brin|binary_upgrade|pg_stat|xml|poly|box|circle|path|line_|lseg|point|cash|macaddr)'
 ORDER BY proname, p.oid
 """
 
 
 def record_procs(connection):
     names = ("name", "args", "ret", "src", "strict", "retset", "variadic", "out", "agg")
-    rows = [dict(zip(names, row)) for row in connection.execute(PROCS)]
+    rows = [dict(zip(names, row, strict=True)) for row in connection.execute(PROCS)]
     for row in rows:
         row["out"] = row["out"] or []
     lines = ",\n".join(json.dumps(row) for row in rows)

@@ -43,7 +43,7 @@ def _role_text(oid: int) -> str:
         return str(oid)
     if name and all(c.isalnum() or c == "_" or ord(c) > 127 for c in name):
         return str(name)
-    return '"' + name.replace('"', '""') + '"'
+    return '"' + str(name).replace('"', '""') + '"'
 
 
 def acl_text(item: AclItem) -> str:
@@ -62,7 +62,7 @@ def acl_text(item: AclItem) -> str:
 def _read_name(text: str, position: int) -> tuple[str, int]:
     if text[position : position + 1] == '"':
         end = position + 1
-        characters = []
+        characters: list[str] = []
         while True:
             if end >= len(text):
                 raise SqlError(errcode.INVALID_TEXT_REPRESENTATION, "unterminated quoted identifier")

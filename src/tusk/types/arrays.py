@@ -30,7 +30,7 @@ def array_from_disk(data: Buffer, codec: Codec | None = None) -> Array:
     codec = codec or codec_for(element_type)
     bitmap_start = 12 + 8 * ndim
     position = data_offset - 4 if data_offset else ((16 + 8 * ndim + 7) & ~7) - 4
-    elements = []
+    elements: list[Any] = []
     align = ALIGNMENTS[codec.typalign]
     length = codec.typlen
     for index in range(count):
@@ -397,7 +397,7 @@ def _receive(data: Buffer, element_type: int, typmod: int) -> Array:
     if count == 0:
         return Array(element_type, (), (), ())
     receive = codec_for(element_type).receive
-    elements = []
+    elements: list[Any] = []
     for _ in range(count):
         size = int.from_bytes(data[position : position + 4], "big", signed=True)
         if len(data) < position + 4 or size < -1 or size > len(data) - position - 4:

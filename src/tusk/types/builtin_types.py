@@ -2,7 +2,7 @@
 """The built-in types, in the order of TypeInfo's fields; array types follow from their elements."""
 
 # fmt: off
-TYPES: tuple[tuple[int, str, int, bool, str, str, str, str, bool, str, int, int, bool, str, str, str, str, str, str, int], ...] = (
+TYPES: tuple[tuple[int, str, int, bool, str, str, str, str, bool, str, int, int, bool, str, str, str, str, str, str, int], ...] = (  # noqa: E501
     (16, "bool", 1, True, "c", "p", "b", "B", True, ",", 0, 1000, False, "boolin", "boolout", "boolrecv", "boolsend", "", "", 0),  # noqa: E501
     (17, "bytea", -1, False, "i", "x", "b", "U", False, ",", 0, 1001, False, "byteain", "byteaout", "bytearecv", "byteasend", "", "", 0),  # noqa: E501
     (18, "char", 1, True, "c", "p", "b", "Z", False, ",", 0, 1002, False, "charin", "charout", "charrecv", "charsend", "", "", 0),  # noqa: E501
@@ -59,7 +59,7 @@ TYPES: tuple[tuple[int, str, int, bool, str, str, str, str, bool, str, int, int,
     (2206, "regtype", 4, True, "i", "p", "b", "N", False, ",", 0, 2211, False, "regtypein", "regtypeout", "regtyperecv", "regtypesend", "", "", 0),  # noqa: E501
     (2249, "record", -1, False, "d", "x", "p", "P", False, ",", 0, 2287, False, "record_in", "record_out", "record_recv", "record_send", "", "", 0),  # noqa: E501
     (2275, "cstring", -2, False, "c", "p", "p", "P", False, ",", 0, 1263, False, "cstring_in", "cstring_out", "cstring_recv", "cstring_send", "", "", 0),  # noqa: E501
-    (2276, "any", 4, True, "i", "p", "p", "P", False, ",", 0, 0, False, "any_in", "any_out", "", "", "", "", 0),  # noqa: E501
+    (2276, "any", 4, True, "i", "p", "p", "P", False, ",", 0, 0, False, "any_in", "any_out", "", "", "", "", 0),
     (2277, "anyarray", -1, False, "d", "x", "p", "P", False, ",", 0, 0, False, "anyarray_in", "anyarray_out", "anyarray_recv", "anyarray_send", "", "", 0),  # noqa: E501
     (2278, "void", 4, True, "i", "p", "p", "P", False, ",", 0, 0, False, "void_in", "void_out", "void_recv", "void_send", "", "", 0),  # noqa: E501
     (2279, "trigger", 4, True, "i", "p", "p", "P", False, ",", 0, 0, False, "trigger_in", "trigger_out", "", "", "", "", 0),  # noqa: E501

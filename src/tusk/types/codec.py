@@ -17,7 +17,7 @@ Buffer = bytes | bytearray | memoryview
 class Codec:
     """Formats of one type. Subclasses override all six conversions."""
 
-    __slots__ = ("name", "type_oid", "typalign", "typbyval", "typlen")
+    __slots__ = ("name", "typalign", "typbyval", "type_oid", "typlen")
 
     def __init__(self, info: TypeInfo) -> None:
         self.type_oid = info.oid

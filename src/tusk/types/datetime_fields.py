@@ -36,7 +36,7 @@ from tusk.types.timezone import Zone, instant_offset, local_offset, session_zone
 from tusk.types.values import Interval
 
 _UNITS: dict[str, str] = {}
-for _unit, _names in {
+for _unit_name, _names in {
     "microseconds": "us usec usecs usecond useconds microsecon",
     "milliseconds": "ms msec msecs msecond mseconds millisecon",
     "second": "s sec secs second seconds",
@@ -61,7 +61,7 @@ for _unit, _names in {
     "julian": "j jd julian",
 }.items():
     for _name in _names.split():
-        _UNITS[_name] = _unit
+        _UNITS[_name] = _unit_name
 
 _TIME_UNITS = {"microseconds": 1, "milliseconds": 1000, "second": USECS_PER_SEC, "minute": USECS_PER_MINUTE,
                "hour": USECS_PER_HOUR}  # fmt: skip
@@ -71,9 +71,7 @@ _NAMES = {"timestamp": "timestamp without time zone", "timestamptz": "timestamp 
 
 
 def _not_recognized(unit: str, kind: str) -> SqlError:
-    return SqlError(
-        errcode.INVALID_PARAMETER_VALUE, f'unit "{unit.lower()}" not recognized for type {_NAMES[kind]}'
-    )
+    return SqlError(errcode.INVALID_PARAMETER_VALUE, f'unit "{unit.lower()}" not recognized for type {_NAMES[kind]}')
 
 
 def _not_supported(unit: str, kind: str, detail: str | None = None) -> SqlError:
@@ -306,7 +304,11 @@ def _trunc_fields(unit: str, text: str, us: int, kind: str) -> int:
         case "decade":
             year, month, day = (year // 10 * 10 if year > 0 else -((8 - (year - 1)) // 10) * 10), 1, 1
         case "century":
-            year, month, day = ((year + 99) // 100 * 100 - 99 if year > 0 else -((99 - (year - 1)) // 100) * 100 + 1), 1, 1
+            year, month, day = (
+                ((year + 99) // 100 * 100 - 99 if year > 0 else -((99 - (year - 1)) // 100) * 100 + 1),
+                1,
+                1,
+            )
         case "millennium":
             year, month, day = (
                 ((year + 999) // 1000 * 1000 - 999 if year > 0 else -((999 - (year - 1)) // 1000) * 1000 + 1), 1, 1
@@ -357,9 +359,7 @@ def _timestamptz_trunc_zone(text: str, us: int, zone: str) -> int:
 def _interval_trunc(text: str, value: Interval) -> Interval:
     unit = _unit(text, "interval")
     if unit == "week":
-        raise _not_supported(
-            text, "interval", "Months usually have fractional weeks."
-        )
+        raise _not_supported(text, "interval", "Months usually have fractional weeks.")
     per_month = {"month": 1, "quarter": 3, "year": 12, "decade": 120, "century": 1200, "millennium": 12000}
     if unit not in per_month and unit not in _TIME_UNITS and unit != "day":
         raise _not_supported(text, "interval")
@@ -380,9 +380,7 @@ def _bin(stride: Interval, us: int, origin: int) -> int:
     if not is_finite(origin):
         raise SqlError(errcode.DATETIME_VALUE_OUT_OF_RANGE, "origin out of range")
     if stride in INFINITE:
-        raise SqlError(
-            errcode.DATETIME_VALUE_OUT_OF_RANGE, "timestamps cannot be binned into infinite intervals"
-        )
+        raise SqlError(errcode.DATETIME_VALUE_OUT_OF_RANGE, "timestamps cannot be binned into infinite intervals")
     if stride.months:
         raise SqlError(
             errcode.FEATURE_NOT_SUPPORTED,

@@ -309,7 +309,7 @@ class Decoder:
         return new
 
     def _date_field(self, text: str, prefix: str) -> int:
-        if self.mask & DATE == DATE or prefix or self.time_only and not self._looks_like_date(text):
+        if self.mask & DATE == DATE or prefix or (self.time_only and not self._looks_like_date(text)):
             if text[0].isdigit() or prefix:
                 # A packed time with a zone behind it, as in T040506-08.
                 clock, _, zone = text.partition("-")
@@ -501,7 +501,7 @@ class Decoder:
             self.special = text
             if text in ("today", "tomorrow", "yesterday"):
                 return DATE, ""
-            return (DATE | TIME | TZ) if text in ("now", "epoch") else DATE | TIME | TZ, ""
+            return DATE | TIME | TZ, ""
         if text in _WEEKDAYS:
             return DOW, ""
         if text in _IGNORED:
@@ -546,7 +546,7 @@ class Decoder:
             self._validate_year()
         if self.yday:
             self.year, self.month, self.day = from_days(to_days(self.year, 1, 1) + self.yday - 1)
-        elif self.mask & MONTH and not 1 <= self.month <= 12 or self.mask & DAY and not 1 <= self.day <= 31:
+        elif (self.mask & MONTH and not 1 <= self.month <= 12) or (self.mask & DAY and not 1 <= self.day <= 31):
             raise MonthDayOverflow
         if self.mask & DATE == DATE and not self.yday and self.day > days_in_month(self.year, self.month):
             raise FieldOverflow

@@ -6,6 +6,8 @@ from typing import NamedTuple
 from tusk.errors import SqlError, errcode
 from tusk.types.calendar import (
     DAY_NAMES,
+    END_DATE,
+    MIN_DATE,
     MONTH_NAMES,
     MONTHS,
     POSTGRES_EPOCH_JDATE,
@@ -24,7 +26,6 @@ from tusk.types.calendar import (
     iso_year_week,
     to_days,
 )
-from tusk.types.dates import END_DATE, MIN_DATE
 from tusk.types.intervals import INFINITE
 from tusk.types.number_templates import ordinal
 from tusk.types.registry import function
@@ -32,15 +33,66 @@ from tusk.types.timestamps import check_timestamp, is_finite
 from tusk.types.timezone import Zone, abbreviation_offset, instant_offset, local_offset, session_zone
 from tusk.types.values import Interval
 
-_UPPER_LOWER = (
-    "A.D. AD A.M. AM B.C. BC CC DDD DD D FF1 FF2 FF3 FF4 FF5 FF6 FX HH24 HH12 HH IDDD ID IW IYYY IYY IY I J MI MM MS"
-    " OF P.M. PM Q RM SSSSS SSSS SS TZH TZM TZ US WW W Y,YYY YYYY YYY YY Y"
-).split()
-_CASED = "MONTH Month month MON Mon mon DAY Day day DY Dy dy".split()
+_UPPER_LOWER = [
+    "A.D.",
+    "AD",
+    "A.M.",
+    "AM",
+    "B.C.",
+    "BC",
+    "CC",
+    "DDD",
+    "DD",
+    "D",
+    "FF1",
+    "FF2",
+    "FF3",
+    "FF4",
+    "FF5",
+    "FF6",
+    "FX",
+    "HH24",
+    "HH12",
+    "HH",
+    "IDDD",
+    "ID",
+    "IW",
+    "IYYY",
+    "IYY",
+    "IY",
+    "I",
+    "J",
+    "MI",
+    "MM",
+    "MS",
+    "OF",
+    "P.M.",
+    "PM",
+    "Q",
+    "RM",
+    "SSSSS",
+    "SSSS",
+    "SS",
+    "TZH",
+    "TZM",
+    "TZ",
+    "US",
+    "WW",
+    "W",
+    "Y,YYY",
+    "YYYY",
+    "YYY",
+    "YY",
+    "Y",
+]
+_CASED = ["MONTH", "Month", "month", "MON", "Mon", "mon", "DAY", "Day", "day", "DY", "Dy", "dy"]
 _KEYWORDS = sorted({*_UPPER_LOWER, *(k.lower() for k in _UPPER_LOWER), *_CASED}, key=lambda k: -len(k))
 _ROMAN = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII")
-_DIGIT_KEYS = set("CC DDD DD D FF1 FF2 FF3 FF4 FF5 FF6 HH24 HH12 HH IDDD ID IW IYYY IYY IY I J MI MM MS OF Q SSSSS SSSS"
-                  " SS TZH TZM US WW W Y,YYY YYYY YYY YY Y".split())  # fmt: skip
+_DIGIT_KEYS = {
+    "CC", "DDD", "DD", "D", "FF1", "FF2", "FF3", "FF4", "FF5", "FF6", "HH24", "HH12", "HH", "IDDD", "ID", "IW",
+    "IYYY", "IYY", "IY", "I", "J", "MI", "MM", "MS", "OF", "Q", "SSSSS", "SSSS", "SS", "TZH", "TZM", "US", "WW", "W",
+    "Y,YYY", "YYYY", "YYY", "YY", "Y",
+}  # fmt: skip
 
 
 class Token(NamedTuple):
@@ -467,6 +519,7 @@ class _Reader:
     def keyword(self, token: Token, index: int) -> None:
         f = self.found
         key = token.keyword
+        names: tuple[str, ...]
         simple = {"HH": ("hour", 2), "HH12": ("hour", 2), "HH24": ("hour", 2), "MI": ("minute", 2), "SS": ("second", 2),
                   "SSSS": ("ssss", 5), "SSSSS": ("ssss", 5), "MM": ("month", 2), "DD": ("day", 2), "DDD": ("yday", 3),
                   "IDDD": ("iso_yday", 3), "D": ("dow", 1), "ID": ("iso_dow", 1), "WW": ("week", 2),
@@ -506,9 +559,7 @@ class _Reader:
             case "Y,YYY":
                 match = re.compile(r"(\d+),(\d{3})").match(self.text, self.position)
                 if match is None:
-                    raise SqlError(
-                        errcode.INVALID_DATETIME_FORMAT, 'invalid input string for "Y,YYY"'
-                    )
+                    raise SqlError(errcode.INVALID_DATETIME_FORMAT, 'invalid input string for "Y,YYY"')
                 f.set("year", int(match[1]) * 1000 + int(match[2]), token.text)
                 self.position = match.end()
             case "Q":

@@ -170,7 +170,7 @@ def _binary_decode(text: str, format_name: str) -> bytes:
 
 
 def _decode_base64(text: str) -> bytes:
-    digits = []
+    digits: list[str] = []
     padding = 0
     for character in text:
         if character in " \t\n\r":

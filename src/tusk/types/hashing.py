@@ -106,7 +106,9 @@ def _signed(value: int, bits: int = 32) -> int:
     return value - (1 << bits) if value >> bits - 1 else value
 
 
-def _register(name: str, extended: str, words: Callable[[Any], int] | None, data: Callable[[Any], bytes] | None) -> None:
+def _register(
+    name: str, extended: str, words: Callable[[Any], int] | None, data: Callable[[Any], bytes] | None
+) -> None:
     """Define a hash function and its seeded form by the word or the bytes it hashes."""
     if words is not None:
         function(name)(lambda value: _signed(hash_uint32(words(value))))

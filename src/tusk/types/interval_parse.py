@@ -5,8 +5,8 @@ from decimal import Decimal
 
 from tusk.errors import SqlError, errcode
 from tusk.types.calendar import USECS_PER_DAY, USECS_PER_HOUR, USECS_PER_MINUTE, USECS_PER_SEC
-from tusk.types.datetime_parse import BadFormat, FieldOverflow, raise_for
 from tusk.types.datetime_format import INTERVAL_NOBEGIN, INTERVAL_NOEND
+from tusk.types.datetime_parse import BadFormat, FieldOverflow, raise_for
 from tusk.types.registry import setting
 from tusk.types.values import Interval
 

@@ -163,7 +163,7 @@ def _arguments(ctx: CallContext, values: tuple[Any, ...]) -> Pairs | None:
 
 def _key_text(type_oid: int, value: Any) -> str:
     """A value as an object's key."""
-    type_oid, info = _base(type_oid)
+    type_oid, _ = _base(type_oid)
     if isinstance(value, Array | Record) or type_oid in (JSONOID, JSONBOID):
         raise SqlError(
             errcode.INVALID_PARAMETER_VALUE, "key value must be scalar, not array, composite, or json"

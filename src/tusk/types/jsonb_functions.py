@@ -14,7 +14,6 @@ from tusk.types.registry import find_function, function
 from tusk.types.values import Array, Jsonb
 
 
-
 def _rank(tree: Any) -> int:
     if tree is None:
         return 0
@@ -412,8 +411,9 @@ def _hash(tree: Any) -> int:
             current = rotate(current) ^ _scalar_hash(value, None) & mask
         return current
 
-    root = tree if isinstance(tree, dict | list) else [tree]
-    result = visit(root, 0)
+    if tree in ({}, []):
+        return 0
+    result = visit(tree if isinstance(tree, dict | list) else [tree], 0)
     return result - (1 << 32) if result >> 31 else result
 
 
@@ -446,5 +446,7 @@ def _hash_extended(jsonb: Jsonb, seed: int) -> int:
         return current
 
     tree = jsonb.tree
-    result = visit(tree if isinstance(tree, dict | list) else [tree], seed & mask)
+    if tree in ({}, []):
+        return seed
+    result = visit(tree if isinstance(tree, dict | list) else [tree], 0)
     return result - (1 << 64) if result >> 63 else result

@@ -213,7 +213,9 @@ function("inet_abbrev")(inet_text)
 function("inet_to_cidr")(lambda value: _with_number(value, _number(value) - _host_bits(value), None, True))
 function("network_network")(lambda value: _with_number(value, _number(value) - _host_bits(value), None, True))
 function("network_broadcast")(
-    lambda value: _with_number(value, _number(value) | _mask(_size(value), _size(value)) ^ _mask(_size(value), value.masklen))
+    lambda value: _with_number(
+        value, _number(value) | _mask(_size(value), _size(value)) ^ _mask(_size(value), value.masklen)
+    )
 )
 function("network_netmask")(lambda value: _with_number(value, _mask(_size(value), value.masklen), _size(value)))
 function("network_hostmask")(
@@ -251,9 +253,7 @@ def _cidr_set_masklen(value: Inet, masklen: int) -> Inet:
 @function("inet_merge")
 def _merge(left: Inet, right: Inet) -> Inet:
     if len(left.address) != len(right.address):
-        raise SqlError(
-            errcode.INVALID_PARAMETER_VALUE, "cannot merge addresses from different families"
-        )
+        raise SqlError(errcode.INVALID_PARAMETER_VALUE, "cannot merge addresses from different families")
     bits = _size(left)
     common = min(left.masklen, right.masklen, bits - (_number(left) ^ _number(right)).bit_length())
     return _with_number(left, _number(left) & _mask(bits, common), common, True)

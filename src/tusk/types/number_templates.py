@@ -158,7 +158,7 @@ class _Writer:
         self.post = post
         self.negative = negative
         self.out: list[str] = []
-        whole, point, fraction = number.partition(".")
+        whole, _, fraction = number.partition(".")
         self.pre = t.pre + max(t.multi, 0)
         if len(whole) > self.pre:
             whole, fraction = "#" * self.pre, "#" * t.post
@@ -252,7 +252,7 @@ class _Writer:
 
     def finish(self) -> None:
         """After the last digit: the closing sign."""
-        if self.position < self.pre + self.post or not self.t.decimal and self.position < self.pre:
+        if self.position < self.pre + self.post or (not self.t.decimal and self.position < self.pre):
             done = self.last is not None and self.index > self.last and self.position >= self.pre
             if not done:
                 return
@@ -393,7 +393,7 @@ def _read_number(text: str, t: Template) -> tuple[str, bool]:
             negative = negative or text[position] in "-<"
             position += 1
 
-    for keyword, literal in t.nodes:
+    for keyword, _ in t.nodes:
         if position >= len(text):
             break
         match keyword:

@@ -27,7 +27,11 @@ NUMERICOID = 1700
 
 # Exact for everything a numeric can hold: 131072 digits before the point and 16383 after it.
 EXACT = Context(
-    prec=400000, rounding=ROUND_HALF_UP, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[InvalidOperation, DivisionByZero, Overflow]
+    prec=400000,
+    rounding=ROUND_HALF_UP,
+    Emin=MIN_EMIN,
+    Emax=MAX_EMAX,
+    traps=[InvalidOperation, DivisionByZero, Overflow],
 )
 
 MAX_SCALE = 16383
@@ -39,7 +43,10 @@ NAN, INFINITY, NEGATIVE_INFINITY = Decimal("NaN"), Decimal("Infinity"), Decimal(
 ZERO = Decimal(0)
 _SPECIALS = {"nan": NAN, "inf": INFINITY, "infinity": INFINITY, "+inf": INFINITY, "+infinity": INFINITY,
              "-inf": NEGATIVE_INFINITY, "-infinity": NEGATIVE_INFINITY}  # fmt: skip
-_SYNTAX = re.compile(r"[+-]?(?:[0-9](?:_?[0-9])*(?:\.(?:[0-9](?:_?[0-9])*)?)?|\.[0-9](?:_?[0-9])*)(?:[eE]([+-]?[0-9](?:_?[0-9])*))?")
+_SYNTAX = re.compile(
+    r"[+-]?(?:[0-9](?:_?[0-9])*(?:\.(?:[0-9](?:_?[0-9])*)?)?|\.[0-9](?:_?[0-9])*)"
+    r"(?:[eE]([+-]?[0-9](?:_?[0-9])*))?"
+)
 _PREFIXED = re.compile(r"([+-]?)0(?:[xX]((?:_?[0-9a-fA-F])+)|[oO]((?:_?[0-7])+)|[bB]((?:_?[01])+))")
 _SPACE = " \t\n\v\f\r"
 

@@ -1,15 +1,13 @@
 """numeric: square root, exponential, logarithms and powers, rounded to the scale PostgreSQL gives them."""
 
 import math
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import MAX_EMAX, MIN_EMIN, ROUND_HALF_EVEN, Context, Decimal
 
 from tusk.errors import SqlError, errcode
 from tusk.types.numeric import MAX_DISPLAY_SCALE, MAX_RESULT_SCALE, MIN_SIG_DIGITS, divide_to, multiply
 from tusk.types.numeric_format import (
     EXACT,
     INFINITY,
-    MAX_EMAX,
-    MIN_EMIN,
     NAN,
     NEGATIVE_INFINITY,
     ZERO,

@@ -174,7 +174,7 @@ for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
 
 @function("btoidcmp", "bttidcmp", "xid8cmp", "pg_lsn_cmp")
 def _compare(left: Any, right: Any) -> int:
-    return (left > right) - (left < right)
+    return int(left > right) - int(left < right)
 
 
 function("oidlarger", "tidlarger", "xid8_larger", "pg_lsn_larger")(max)

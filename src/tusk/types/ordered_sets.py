@@ -140,7 +140,11 @@ def _hypothetical(ctx: CallContext, state: list[Any] | None, arguments: Sequence
             distinct.append(row)
         elif order == 0:
             peers += 1
-    distinct.sort(key=cmp_to_key(lambda a, b: compare_by(keys, a, b)))
+
+    def compare(a: Any, b: Any) -> int:
+        return compare_by(keys, a, b)
+
+    distinct.sort(key=cmp_to_key(compare))
     groups = sum(1 for i, row in enumerate(distinct) if i == 0 or compare_by(keys, distinct[i - 1], row) != 0)
     return before, peers, groups
 

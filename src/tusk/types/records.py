@@ -180,7 +180,9 @@ class RecordCodec(Codec):
             field = None if column.is_dropped else next(remaining)
             codec = codec_for(column.type_oid)
             if field is None:
-                values.append(codec.input_null(column.typmod) if isinstance(codec, DomainCodec) else None)
+                if isinstance(codec, DomainCodec):
+                    codec.input_null(column.typmod)
+                values.append(None)
             else:
                 values.append(codec.input(field, column.typmod, ctx))
         return Record(self.type_oid, typmod, tuple(values))
@@ -196,9 +198,7 @@ class RecordCodec(Codec):
             raise insufficient
         count = int.from_bytes(data[:4], "big", signed=True)
         if count != len(live):
-            raise SqlError(
-                errcode.DATATYPE_MISMATCH, f"wrong number of columns: {count}, expected {len(live)}"
-            )
+            raise SqlError(errcode.DATATYPE_MISMATCH, f"wrong number of columns: {count}, expected {len(live)}")
         position = 4
         values: list[Any] = []
         for index, column in enumerate(columns):
@@ -290,9 +290,7 @@ class EnumCodec(Codec):
             if label == text:
                 value: int = oid
                 return value
-        raise SqlError(
-            errcode.INVALID_TEXT_REPRESENTATION, f'invalid input value for enum {self.name}: "{text}"'
-        )
+        raise SqlError(errcode.INVALID_TEXT_REPRESENTATION, f'invalid input value for enum {self.name}: "{text}"')
 
     def output(self, value: Any) -> str:
         for oid, _, label in services.call("enum_labels", self.type_oid):
@@ -435,9 +433,7 @@ def _labels(ctx: CallContext) -> tuple[int, list[int]]:
         raise SqlError(errcode.FEATURE_NOT_SUPPORTED, "could not determine actual enum type")
     labels = [oid for oid, _, _ in services.call("enum_labels", type_oid)]
     if not labels:
-        raise SqlError(
-            errcode.OBJECT_NOT_IN_PREREQUISITE_STATE, f"enum {info.typname} contains no values"
-        )
+        raise SqlError(errcode.OBJECT_NOT_IN_PREREQUISITE_STATE, f"enum {info.typname} contains no values")
     return type_oid, labels
 
 
@@ -473,7 +469,8 @@ def record_compare(left: Record, right: Record) -> int:
         if left_column.type_oid != right_column.type_oid:
             raise SqlError(
                 errcode.DATATYPE_MISMATCH,
-                f"cannot compare dissimilar column types {type_display(left_column.type_oid)} and {type_display(right_column.type_oid)}"
+                f"cannot compare dissimilar column types {type_display(left_column.type_oid)}"
+                f" and {type_display(right_column.type_oid)}"
                 f" at record column {index + 1}",
             )
         if a is None or b is None:

@@ -7,6 +7,7 @@ first, which makes the usual cases agree on the length as well; see "Differs fro
 """
 
 import re
+from collections.abc import Callable
 
 from tusk.errors import SqlError, errcode
 
@@ -185,7 +186,7 @@ class _Translator:
             found += "?"
             self.position += 1
         following = self.peek()
-        if following and following in "*+?" or (
+        if (following and following in "*+?") or (
             following == "{" and text[self.position + 1 : self.position + 2].isdigit()
         ):
             raise regex_error("quantifier operand invalid")
@@ -403,7 +404,7 @@ def _unicode_class(name: str) -> str:
     """Ranges of the characters of a class that `re` has no escape for."""
     found = _unicode_classes.get(name)
     if found is None:
-        tests = {
+        tests: dict[str, Callable[[str], bool]] = {
             "upper": str.isupper,
             "lower": str.islower,
             "print": str.isprintable,

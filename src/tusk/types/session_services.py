@@ -5,12 +5,13 @@ What needs the analyzer or executor (parse_type, domain_check, call_function) sq
 """
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 from tusk.catalog import acl, namespace
 from tusk.catalog import cache as c
 from tusk.catalog.cache import lookup, lookup_list
+from tusk.catalog.inval import on_syscache_change
 from tusk.catalog.names import format_operator, format_procedure, relation_name
 from tusk.catalog.session import session
 from tusk.errors import SqlError, errcode, feature_not_supported
@@ -167,7 +168,7 @@ def _regprocedure(text: str) -> int:
 
 
 def _operator_names(text: str) -> list[str]:
-    *schemas, name = text.rsplit(".", 1) if "." in text and text[0].isalpha() or text.startswith('"') else [text]
+    *schemas, name = text.rsplit(".", 1) if ("." in text and text[0].isalpha()) or text.startswith('"') else [text]
     return [*(_names(schemas[0]) if schemas else []), name.strip()]
 
 
@@ -209,7 +210,7 @@ def _single_name(text: str) -> str:
     return names[0]
 
 
-_READERS = {
+_READERS: dict[str, Callable[[str], int]] = {
     "regproc": _regproc,
     "regprocedure": _regprocedure,
     "regoper": _regoper,
@@ -346,15 +347,15 @@ def _collation_name(oid: int) -> str | None:
     return reg_out("regcollation", oid)
 
 
-def forget_types(changed: Sequence[int] = ()) -> None:
-    """Drop what this module and the codecs remember; to be called when pg_type or pg_collation change."""
+def forget_types() -> None:
+    """Drop what this module and the codecs remember of types and collations."""
     forget_user_codecs()
     _locales.clear()
 
 
 def install() -> None:
     """Provide everything of this module."""
-    for name, provider in {
+    providers: dict[str, Callable[..., Any]] = {
         "type_info": type_info,
         "enum_labels": enum_labels,
         "row_columns": row_columns,
@@ -373,5 +374,8 @@ def install() -> None:
         "transaction_timestamp": xact.transaction_start_timestamp,
         "statement_timestamp": xact.statement_start_timestamp,
         "next_transaction_id": lambda: _varsup.next_full_transaction_id() & 0xFFFFFFFF,
-    }.items():
+    }
+    for name, provider in providers.items():
         services.provide(name, provider)
+    on_syscache_change(c.TYPEOID, lambda _: forget_types())
+    on_syscache_change(c.COLLOID, lambda _: forget_types())

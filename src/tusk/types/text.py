@@ -179,9 +179,7 @@ def _chr(code: int) -> str:
     if code > 0x10FFFF:
         raise SqlError(errcode.PROGRAM_LIMIT_EXCEEDED, f"requested character too large for encoding: {code}")
     if 0xD800 <= code <= 0xDFFF:
-        raise SqlError(
-            errcode.PROGRAM_LIMIT_EXCEEDED, f"requested character not valid for encoding: {code}"
-        )
+        raise SqlError(errcode.PROGRAM_LIMIT_EXCEEDED, f"requested character not valid for encoding: {code}")
     return chr(code)
 
 
@@ -193,18 +191,172 @@ def quote_literal(text: str) -> str:
 
 # Keywords that need quotes as identifiers; the column-name and reserved classes of PostgreSQL's grammar.
 _KEYWORDS = frozenset(
-    """all analyse analyze and any array as asc asymmetric authorization between bigint binary bit boolean both case
-    cast char character check coalesce collate collation column concurrently constraint create cross current_catalog
-    current_date current_role current_schema current_time current_timestamp current_user dec decimal default
-    deferrable desc distinct do else end except exists extract false fetch float for foreign freeze from full grant
-    greatest group grouping having ilike in initially inner inout int integer intersect interval into is isnull join
-    json json_array json_arrayagg json_exists json_object json_objectagg json_query json_scalar json_serialize
-    json_table json_value lateral leading least left like limit localtime localtimestamp merge_action national
-    natural nchar none normalize not notnull null nullif numeric offset on only or order out outer overlaps overlay
-    placing position precision primary real references returning right row select session_user setof similar
-    smallint some substring symmetric system_user table tablesample then time timestamp to trailing treat trim true
-    union unique user using values varchar variadic verbose when where window with xmlattributes xmlconcat
-    xmlelement xmlexists xmlforest xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable""".split()
+    [
+        "all",
+        "analyse",
+        "analyze",
+        "and",
+        "any",
+        "array",
+        "as",
+        "asc",
+        "asymmetric",
+        "authorization",
+        "between",
+        "bigint",
+        "binary",
+        "bit",
+        "boolean",
+        "both",
+        "case",
+        "cast",
+        "char",
+        "character",
+        "check",
+        "coalesce",
+        "collate",
+        "collation",
+        "column",
+        "concurrently",
+        "constraint",
+        "create",
+        "cross",
+        "current_catalog",
+        "current_date",
+        "current_role",
+        "current_schema",
+        "current_time",
+        "current_timestamp",
+        "current_user",
+        "dec",
+        "decimal",
+        "default",
+        "deferrable",
+        "desc",
+        "distinct",
+        "do",
+        "else",
+        "end",
+        "except",
+        "exists",
+        "extract",
+        "false",
+        "fetch",
+        "float",
+        "for",
+        "foreign",
+        "freeze",
+        "from",
+        "full",
+        "grant",
+        "greatest",
+        "group",
+        "grouping",
+        "having",
+        "ilike",
+        "in",
+        "initially",
+        "inner",
+        "inout",
+        "int",
+        "integer",
+        "intersect",
+        "interval",
+        "into",
+        "is",
+        "isnull",
+        "join",
+        "json",
+        "json_array",
+        "json_arrayagg",
+        "json_exists",
+        "json_object",
+        "json_objectagg",
+        "json_query",
+        "json_scalar",
+        "json_serialize",
+        "json_table",
+        "json_value",
+        "lateral",
+        "leading",
+        "least",
+        "left",
+        "like",
+        "limit",
+        "localtime",
+        "localtimestamp",
+        "merge_action",
+        "national",
+        "natural",
+        "nchar",
+        "none",
+        "normalize",
+        "not",
+        "notnull",
+        "null",
+        "nullif",
+        "numeric",
+        "offset",
+        "on",
+        "only",
+        "or",
+        "order",
+        "out",
+        "outer",
+        "overlaps",
+        "overlay",
+        "placing",
+        "position",
+        "precision",
+        "primary",
+        "real",
+        "references",
+        "returning",
+        "right",
+        "row",
+        "select",
+        "session_user",
+        "setof",
+        "similar",
+        "smallint",
+        "some",
+        "substring",
+        "symmetric",
+        "system_user",
+        "table",
+        "tablesample",
+        "then",
+        "time",
+        "timestamp",
+        "to",
+        "trailing",
+        "treat",
+        "trim",
+        "true",
+        "union",
+        "unique",
+        "user",
+        "using",
+        "values",
+        "varchar",
+        "variadic",
+        "verbose",
+        "when",
+        "where",
+        "window",
+        "with",
+        "xmlattributes",
+        "xmlconcat",
+        "xmlelement",
+        "xmlexists",
+        "xmlforest",
+        "xmlnamespaces",
+        "xmlparse",
+        "xmlpi",
+        "xmlroot",
+        "xmlserialize",
+        "xmltable",
+    ]
 )
 
 
@@ -332,7 +484,7 @@ class _Formatter:
                 if self.peek().isdigit():
                     width_index = self.explicit(self.number() or 0)
                     if self.peek() != "$":
-                        raise self.fail("width argument position must be ended by \"$\"")
+                        raise self.fail('width argument position must be ended by "$"')
                     self.position += 1
                 oid, value = self.take(width_index)
                 width = 0 if value is None else int(to_text(oid, value))
@@ -345,18 +497,14 @@ class _Formatter:
         kind = self.peek()
         self.position += 1
         if kind not in "sIL":
-            raise self.fail(
-                f'unrecognized format() type specifier "{kind}"', 'For a single "%" use "%%".'
-            )
+            raise self.fail(f'unrecognized format() type specifier "{kind}"', 'For a single "%" use "%%".')
         oid, value = self.take(index)
         self.emit(kind, None if value is None else to_text(oid, value), width, left)
 
     def emit(self, kind: str, text: str | None, width: int, left: bool) -> None:
         if text is None:
             if kind == "I":
-                raise SqlError(
-                    errcode.NULL_VALUE_NOT_ALLOWED, "null values cannot be formatted as an SQL identifier"
-                )
+                raise SqlError(errcode.NULL_VALUE_NOT_ALLOWED, "null values cannot be formatted as an SQL identifier")
             text = "NULL" if kind == "L" else ""
         elif kind == "I":
             text = quote_identifier(text)
@@ -472,9 +620,7 @@ def parse_identifiers(text: str, strict: bool = True) -> list[str]:
             position += 1
 
     def fail(detail: str | None = None) -> SqlError:
-        return SqlError(
-            errcode.INVALID_PARAMETER_VALUE, f'string is not a valid identifier: "{text}"', detail=detail
-        )
+        return SqlError(errcode.INVALID_PARAMETER_VALUE, f'string is not a valid identifier: "{text}"', detail=detail)
 
     skip()
     after_dot = False

@@ -155,9 +155,7 @@ def _precision_typmod_in(name: str, zone: str) -> Callable[[Sequence[str]], int]
 def check_precision(precision: int, name: str, zone: str) -> int:
     """A precision that the type has: negative ones fail, too large ones become 6 with a warning."""
     if precision < 0:
-        raise SqlError(
-            errcode.INVALID_PARAMETER_VALUE, f"{name}({precision}){zone} precision must not be negative"
-        )
+        raise SqlError(errcode.INVALID_PARAMETER_VALUE, f"{name}({precision}){zone} precision must not be negative")
     if precision > 6:
         report(
             Severity.WARNING,
@@ -433,9 +431,7 @@ def _timestamp_izone(interval: Interval, us: int) -> int:
 def _make(year: int, month: int, day: int, hour: int, minute: int, second: float) -> int:
     civil = year + 1 if year < 0 else year
     if year == 0 or not 1 <= month <= 12 or not 1 <= day <= days_in_month(civil, month):
-        raise SqlError(
-            errcode.DATETIME_FIELD_OVERFLOW, f"date field value out of range: {year}-{month:02d}-{day:02d}"
-        )
+        raise SqlError(errcode.DATETIME_FIELD_OVERFLOW, f"date field value out of range: {year}-{month:02d}-{day:02d}")
     us = make_time_us(hour, minute, second)
     if us is None:
         shown = f"{second:.17g}"
@@ -465,7 +461,9 @@ def _from_epoch(seconds: float) -> int:
         raise SqlError(errcode.DATETIME_VALUE_OUT_OF_RANGE, "timestamp cannot be NaN")
     if math.isinf(seconds):
         return TIMESTAMP_NOEND if seconds > 0 else TIMESTAMP_NOBEGIN
-    if not (MIN_TIMESTAMP / USECS_PER_SEC + UNIX_EPOCH_SECS <= seconds < END_TIMESTAMP / USECS_PER_SEC + UNIX_EPOCH_SECS):
+    if not (
+        MIN_TIMESTAMP / USECS_PER_SEC + UNIX_EPOCH_SECS <= seconds < END_TIMESTAMP / USECS_PER_SEC + UNIX_EPOCH_SECS
+    ):
         raise out_of_range("timestamp", f"{seconds:g}")
     # As PostgreSQL: shift to its epoch in double precision first, then scale and round.
     us = round((seconds - UNIX_EPOCH_SECS) * USECS_PER_SEC)

@@ -43,7 +43,7 @@ class Zone:
         return self._offsets[index - 1] if index else self.first
 
     def at_local(self, local: int) -> Offset:
-        """The offset that a local time (seconds as if UTC) means: in a gap the one before it, in an overlap the later."""
+        """The offset that a local time (seconds as if UTC) means: in a gap the earlier one, in an overlap the later."""
         early, late = self.at(local - SECS_PER_DAY), self.at(local + SECS_PER_DAY)
         if early[0] == late[0] and self.at(local - early[0])[0] == early[0]:
             return self.at(local - early[0])

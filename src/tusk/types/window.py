@@ -94,8 +94,8 @@ def _ntile(window: WindowObject) -> int | None:
     size, larger = divmod(count, buckets)
     position = window.current_position()
     if position < larger * (size + 1):
-        return position // (size + 1) + 1
-    return larger + (position - larger * (size + 1)) // size + 1
+        return int(position // (size + 1) + 1)
+    return int(larger + (position - larger * (size + 1)) // size + 1)
 
 
 def _shifted(window: WindowObject, forward: bool, with_offset: bool, with_default: bool) -> Any:
