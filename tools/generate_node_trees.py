@@ -12,11 +12,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tusk.catalog.cache import RELNAMENSP, TYPENAMENSP, lookup, scan_rows
+from tusk.catalog.cache import PROCNAMEARGSNSP, RELNAMENSP, TYPENAMENSP, lookup, scan_rows
 from tusk.catalog.namespace import get_namespace_oid
 from tusk.errors import SqlError
-from tusk.sql.analyze import analyze
-from tusk.sql.nodes import write_node_tree
+from tusk.sql.analyze import analyze, transform_domain_check, typename_type_id
+from tusk.sql.nodes import RawStmt, write_node_tree
 from tusk.sql.parse import parse
 
 HOME = Path(__file__).parents[1] / "src/tusk/catalog"
@@ -98,23 +98,41 @@ def generate() -> tuple[dict[str, dict[str, str]], list[str]]:
     return trees, problems
 
 
+def function_row(statement: Any, namespace: int) -> Any:
+    """The pg_proc row that a CREATE FUNCTION statement is about, by name and input types."""
+    name = statement.funcname[-1].sval
+    if len(statement.funcname) > 1:
+        namespace = get_namespace_oid(statement.funcname[0].sval, False)
+    types = tuple(typename_type_id(parameter.argType)[0] for parameter in statement.parameters or [])
+    return lookup(PROCNAMEARGSNSP, name, types, namespace)
+
+
 def add_other(
     statement: Any, text: str, namespace: int, trees: dict[str, dict[str, str]], problems: list[str]
 ) -> None:
-    """SQL function bodies and domain checks, through the analyzer's own doors."""
-    from tusk.sql.analyze import bootstrap_doors
-
-    kind = type(statement).__name__
-    if kind == "CreateFunctionStmt":
-        oid, tree = bootstrap_doors.function_body(statement, text, namespace)
-        trees["pg_proc"][str(oid)] = tree
-    elif kind == "CreateDomainStmt":
-        domain = lookup(TYPENAMENSP, statement.domainname[-1].sval, namespace)
-        for name, tree in bootstrap_doors.domain_checks(statement, text, domain):
-            rows = [row for row in json.loads((HOME / "data/pg_constraint.json").read_text()) if row[1] == name]
-            trees["pg_constraint"][str(rows[0][0])] = tree
-    else:
-        problems.append(f"{kind} is not expected")
+    """SQL function bodies and domain checks."""
+    match type(statement).__name__:
+        case "CreateFunctionStmt":
+            row = function_row(statement, namespace)
+            if row is None:
+                problems.append(f"function {statement.funcname[-1].sval} is not among the facts")
+                return
+            body = statement.sql_body
+            if isinstance(body, list):
+                queries = [analyze(RawStmt(stmt=one), text, list(row.proargtypes)) for one in body[0]]
+                trees["pg_proc"][str(row.oid)] = write_node_tree([queries])
+            else:
+                trees["pg_proc"][str(row.oid)] = write_node_tree(analyze(RawStmt(stmt=body), text, list(row.proargtypes)))
+        case "CreateDomainStmt":
+            domain = lookup(TYPENAMENSP, statement.domainname[-1].sval, namespace)
+            facts = json.loads((HOME / "data/pg_constraint.json").read_text())
+            for constraint in statement.constraints or []:
+                if constraint.contype.name == "CONSTR_CHECK":
+                    oid = next(row[0] for row in facts if row[1] == constraint.conname)
+                    tree = transform_domain_check(constraint.raw_expr, text, domain.typbasetype, domain.typtypmod)
+                    trees["pg_constraint"][str(oid)] = write_node_tree(tree)
+        case kind:
+            problems.append(f"{kind} is not expected")
 
 
 def main() -> int:
