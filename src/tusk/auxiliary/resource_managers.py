@@ -8,6 +8,7 @@ the startup process and the checkpointer.
 from tusk.access import _sequence
 from tusk.access.heap import _redo as heap
 from tusk.catalog import _runtime as relation_map
+from tusk.commands import _database as database
 from tusk.transaction import recovery
 
-MODULES = (recovery, heap, _sequence, relation_map)
+MODULES = (recovery, heap, _sequence, relation_map, database)
