@@ -10,11 +10,14 @@ from typing import Any
 from tusk.backend.authentication import RoleLookup
 from tusk.catalog import _runtime, acl
 from tusk.catalog import cache as c
+from tusk.catalog._relcache import relation_close, relation_open
 from tusk.catalog.cache import lookup, scan_rows
 from tusk.catalog.session import session
 from tusk.config import Context, Source, set_option, settings
 from tusk.errors import Fatal, Severity, SqlError, errcode, report
 from tusk.memory import _process
+from tusk.sql.execute import evaluate_expression, hooks
+from tusk.sql.plan import set_evaluator
 from tusk.transaction import _procarray, _state, xact
 
 DATABASE_RELATION = 1262
@@ -23,9 +26,12 @@ _ROW_EXCLUSIVE = 3
 
 
 def preload_catalogs() -> None:
-    """Postmaster: build what all backends inherit, the built-in rows and their indexes."""
+    """Postmaster: build what all backends inherit, and join the layers that know each other only by hooks."""
     for catalog in ("pg_type", "pg_proc", "pg_operator", "pg_cast", "pg_opclass", "pg_amop", "pg_amproc", "pg_aggregate"):
         c.builtin_rows(catalog)
+    hooks.set_hook("open_relation", lambda oid: relation_open(oid, 0))
+    hooks.set_hook("close_relation", lambda relation: relation_close(relation, 0))
+    set_evaluator(evaluate_expression)
 
 
 def role_lookup() -> RoleLookup:
