@@ -15,6 +15,7 @@ from tusk.transaction._lock cimport (
     NoLock, conditional_lock_relation_oid, lock_relation_oid, unlock_relation_oid)
 
 from tusk.access._tupdesc import AttributeRow
+from tusk.access.toast._toaster import set_toast_opener
 from tusk.catalog import cache as c
 from tusk.catalog import relmap
 from tusk.catalog.cache import facts_reader, lookup, lookup_list
@@ -150,6 +151,14 @@ cdef Relation _new_catalog_relation(Oid oid):
         rel.extra = RelationInfo(oid, form, [])
     _apply_form(rel, form)
     return rel
+
+
+def _open_toast(oid):
+    """A TOAST table for fetching a value; the lock on its table is the caller's."""
+    return _ByOid(oid)()
+
+
+set_toast_opener(_open_toast)
 
 
 class _ByOid:

@@ -28,7 +28,6 @@ def descriptor(storage="x"):
 def table(create=True, oid=16384, storage="x", **options):
     """A table (a, b, c) with an index on a, in a file of its own."""
     from tusk.access._relation import Relation
-
     from tusk.access.heap import _redo, _table  # noqa: F401
     from tusk.storage import _smgr
 

@@ -12,7 +12,6 @@ LIMIT = 2**63 - 1
 def sequence(create):
     from tusk.access._relation import Relation
     from tusk.access._tupdesc import AttributeRow, TupleDesc
-
     from tusk.storage import _smgr
 
     desc = TupleDesc([AttributeRow("last_value", 20, 8, True, "d"), AttributeRow("log_cnt", 20, 8, True, "d"),

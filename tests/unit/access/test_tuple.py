@@ -6,9 +6,9 @@ import struct
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tables import descriptor, text
-from tusk.access._tupdesc import AttributeRow, TupleDesc
 
 from tusk.access import _deform, _tuple
+from tusk.access._tupdesc import AttributeRow, TupleDesc
 
 KINDS = {
     "bool": (16, 1, True, "c"), "int2": (21, 2, True, "s"), "int4": (23, 4, True, "i"), "int8": (20, 8, True, "d"),

@@ -93,7 +93,7 @@ cdef dict failure(const TM_FailureData *tmfd):
     return {"ctid": tid_tuple(&tmfd.ctid), "xmax": tmfd.xmax, "cmax": tmfd.cmax}
 
 
-def insert_row(Relation rel, values, bint speculative_token=False, int options=0):
+def insert_row(Relation rel, values, int options=0):
     """Insert a row; its TID."""
     cdef HeapTupleData *tup = form(rel.desc, values)
     try:

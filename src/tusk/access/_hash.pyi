@@ -1,0 +1,6 @@
+"""Hash values of each type by prosrc."""
+
+from collections.abc import Callable
+
+def register_hasher(prosrc: str, factory: Callable[[int], Callable[[int, int | None], int]]) -> None: ...
+def hash_datum(prosrc: str, value: int | bytes, seed: int | None = ..., collation: int = ...) -> int: ...

@@ -1,0 +1,6 @@
+"""Replay of heap records."""
+
+from collections.abc import Callable
+
+def set_inplace_invalidation(function: Callable[[bytes, bool, int, int], object]) -> None: ...
+def masked(page: bytes, block: int) -> bytes: ...

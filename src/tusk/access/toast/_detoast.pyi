@@ -1,0 +1,3 @@
+"""Detoasting."""
+
+def detoast(value: bytes) -> bytes: ...
