@@ -1,2 +1,5 @@
-"""Rewriting of analysed queries: views and rules."""
-def rewrite(query): return [query]
+"""Query trees to the queries that run: views, rules, defaults."""
+
+from tusk.sql.rewrite.rewriter import rewrite
+
+__all__ = ["rewrite"]
