@@ -81,7 +81,7 @@ class _Loop:
         requested = _sync.checkpoint_counters()[3]
         if self.seconds_left() <= 0:
             checkpoint.totals.num_timed += 1
-            return checkpoint.CAUSE_TIME
+            return checkpoint.CHECKPOINT_CAUSE_TIME
         if requested:
             checkpoint.totals.num_requested += 1
             return 0
@@ -93,8 +93,8 @@ class _Loop:
         _xlogctl.wake_waiters(checkpoint.WAIT_CHECKPOINT_START)
         now = time.monotonic()
         elapsed = now - self.last_start
-        recovering = _xlog.is_in_recovery() and not flags & checkpoint.END_OF_RECOVERY
-        if not recovering and flags & checkpoint.CAUSE_XLOG and elapsed < settings.checkpoint_warning:
+        recovering = _xlog.is_in_recovery() and not flags & checkpoint.CHECKPOINT_END_OF_RECOVERY
+        if not recovering and flags & checkpoint.CHECKPOINT_CAUSE_XLOG and elapsed < settings.checkpoint_warning:
             seconds = math.floor(elapsed)
             report(
                 Severity.LOG,

@@ -353,14 +353,14 @@ def _copy_logged(source: Any, oid: int, tablespace: int) -> None:
 def _copy_files(source: Any, oid: int, tablespace: int) -> None:
     """Copy directories after a checkpoint; the WAL says only that (CreateDatabaseUsingFileCopy)."""
     checkpoint.request_checkpoint(
-        checkpoint.IMMEDIATE | checkpoint.FORCE | checkpoint.WAIT | checkpoint.FLUSH_ALL
+        checkpoint.CHECKPOINT_IMMEDIATE | checkpoint.CHECKPOINT_FORCE | checkpoint.CHECKPOINT_WAIT | checkpoint.CHECKPOINT_FLUSH_ALL
     )
     for at in _tablespaces_of(source.oid):
         where = tablespace if at == source.dattablespace else at
         _database.copy_directory(relmap.database_path(source.oid, at), relmap.database_path(oid, where))
         _database.log_file_copy(oid, where, source.oid, at)
     # A crash must not replay the copying from a template that has changed since.
-    checkpoint.request_checkpoint(checkpoint.IMMEDIATE | checkpoint.FORCE | checkpoint.WAIT)
+    checkpoint.request_checkpoint(checkpoint.CHECKPOINT_IMMEDIATE | checkpoint.CHECKPOINT_FORCE | checkpoint.CHECKPOINT_WAIT)
 
 
 def _tablespaces_of(database: int) -> list[int]:
@@ -412,7 +412,7 @@ def drop_database(statement: Any, context: UtilityContext) -> str | None:
     _database.drop_buffers(row.oid)
     forget_database_sync_requests(row.oid)
     # Others may have the files open for writing what the checkpointer was told of: let it finish.
-    checkpoint.request_checkpoint(checkpoint.IMMEDIATE | checkpoint.FORCE | checkpoint.WAIT)
+    checkpoint.request_checkpoint(checkpoint.CHECKPOINT_IMMEDIATE | checkpoint.CHECKPOINT_FORCE | checkpoint.CHECKPOINT_WAIT)
     tablespaces = _tablespaces_of(row.oid)
     for tablespace in tablespaces:
         shutil.rmtree(relmap.database_path(row.oid, tablespace), ignore_errors=True)

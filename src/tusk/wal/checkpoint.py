@@ -20,25 +20,25 @@ from tusk.wal import _control, _insert, _xlog, _xlogctl, hooks
 from tusk.wal import segments as segment_files
 from tusk.wal.controlfile import CheckPoint, DBState, format_lsn
 
-IS_SHUTDOWN = 0x0001
-END_OF_RECOVERY = 0x0002
-IMMEDIATE = 0x0004
-FORCE = 0x0008
-FLUSH_ALL = 0x0010
-WAIT = 0x0020
-REQUESTED = 0x0040
-CAUSE_XLOG = 0x0080
-CAUSE_TIME = 0x0100
+CHECKPOINT_IS_SHUTDOWN = 0x0001
+CHECKPOINT_END_OF_RECOVERY = 0x0002
+CHECKPOINT_IMMEDIATE = 0x0004
+CHECKPOINT_FORCE = 0x0008
+CHECKPOINT_FLUSH_ALL = 0x0010
+CHECKPOINT_WAIT = 0x0020
+CHECKPOINT_REQUESTED = 0x0040
+CHECKPOINT_CAUSE_XLOG = 0x0080
+CHECKPOINT_CAUSE_TIME = 0x0100
 
 _FLAG_WORDS = (
-    (IS_SHUTDOWN, " shutdown"),
-    (END_OF_RECOVERY, " end-of-recovery"),
-    (IMMEDIATE, " immediate"),
-    (FORCE, " force"),
-    (WAIT, " wait"),
-    (CAUSE_XLOG, " wal"),
-    (CAUSE_TIME, " time"),
-    (FLUSH_ALL, " flush-all"),
+    (CHECKPOINT_IS_SHUTDOWN, " shutdown"),
+    (CHECKPOINT_END_OF_RECOVERY, " end-of-recovery"),
+    (CHECKPOINT_IMMEDIATE, " immediate"),
+    (CHECKPOINT_FORCE, " force"),
+    (CHECKPOINT_WAIT, " wait"),
+    (CHECKPOINT_CAUSE_XLOG, " wal"),
+    (CHECKPOINT_CAUSE_TIME, " time"),
+    (CHECKPOINT_FLUSH_ALL, " flush-all"),
 )
 
 _RM_XLOG = 0
@@ -162,9 +162,9 @@ def write_delay(flags: int, progress: float) -> None:
     if not Schedule.active:
         return
     if (
-        not flags & IMMEDIATE
+        not flags & CHECKPOINT_IMMEDIATE
         and not _shutdown_pending()
-        and not _sync.checkpoint_counters()[3] & IMMEDIATE
+        and not _sync.checkpoint_counters()[3] & CHECKPOINT_IMMEDIATE
         and is_on_schedule(progress)
     ):
         hooks.run("checkpoint.idle")
@@ -253,18 +253,19 @@ def _wait_for_delaying(flag: int, wait_event: int) -> None:
 def create_checkpoint(flags: int) -> bool:
     """Make a checkpoint; False if it was skipped because nothing has happened since the last one."""
     global last_stats
-    shutdown = bool(flags & (IS_SHUTDOWN | END_OF_RECOVERY))
-    if _xlog.is_in_recovery() and not flags & END_OF_RECOVERY:
+    shutdown = bool(flags & (CHECKPOINT_IS_SHUTDOWN | CHECKPOINT_END_OF_RECOVERY))
+    if _xlog.is_in_recovery() and not flags & CHECKPOINT_END_OF_RECOVERY:
         raise SqlError(errcode.INTERNAL_ERROR, "can't create a checkpoint during recovery")
     stats = CheckpointStats()
     _sync.sync_pre_checkpoint()
     if shutdown:
         _control.update(state=DBState.SHUTDOWNING)
     last_important = _xlog.last_important_lsn()
-    if not flags & (IS_SHUTDOWN | END_OF_RECOVERY | FORCE) and last_important == _control.get().checkpoint:
+    must = CHECKPOINT_IS_SHUTDOWN | CHECKPOINT_END_OF_RECOVERY | CHECKPOINT_FORCE
+    if not flags & must and last_important == _control.get().checkpoint:
         report(Severity.DEBUG1, "checkpoint skipped because system is idle")
         return False
-    old_allowed = _xlog.set_insert_allowed(1) if flags & END_OF_RECOVERY else None
+    old_allowed = _xlog.set_insert_allowed(1) if flags & CHECKPOINT_END_OF_RECOVERY else None
 
     with CriticalSection():
         timeline = _xlog.insert_timeline()
@@ -282,7 +283,7 @@ def create_checkpoint(flags: int) -> bool:
     checkpoint = CheckPoint(
         redo=redo,
         this_timeline_id=timeline,
-        prev_timeline_id=_xlog.previous_timeline() if flags & END_OF_RECOVERY else timeline,
+        prev_timeline_id=_xlog.previous_timeline() if flags & CHECKPOINT_END_OF_RECOVERY else timeline,
         full_page_writes=full_page_writes,
         wal_level=_xlogctl.setting("wal_level"),
         next_xid=values.next_full_xid,
@@ -308,7 +309,7 @@ def create_checkpoint(flags: int) -> bool:
         end = _insert.insert(_RM_XLOG, _CHECKPOINT_SHUTDOWN if shutdown else _CHECKPOINT_ONLINE, checkpoint.pack())
         record = _xlog.last_record_lsn()
         _xlog.flush(end)
-        if flags & IS_SHUTDOWN:
+        if flags & CHECKPOINT_IS_SHUTDOWN:
             # Nothing may follow a shutdown checkpoint.
             _xlog.set_insert_allowed(0)
         if old_allowed is not None:
@@ -346,24 +347,24 @@ def _clean_segments(redo: int, end: int, timeline: int, shutdown: bool, stats: C
 
 
 def request_checkpoint(flags: int) -> None:
-    """Ask the checkpointer for a checkpoint, and wait for it with WAIT; without a postmaster make it here."""
+    """Ask the checkpointer for a checkpoint, and with CHECKPOINT_WAIT wait for it; make it here if there is none."""
     if not _xlogctl.setting("under_postmaster"):
-        create_checkpoint(flags | IMMEDIATE)
+        create_checkpoint(flags | CHECKPOINT_IMMEDIATE)
         return
-    old_failed, old_started = _sync.request_checkpoint_flags(flags | REQUESTED)
+    old_failed, old_started = _sync.request_checkpoint_flags(flags | CHECKPOINT_REQUESTED)
     for attempt in range(600):
         if _wake_checkpointer():
             break
         # It may not have started yet.
-        if attempt == 599 or not flags & WAIT:
-            if flags & WAIT:
+        if attempt == 599 or not flags & CHECKPOINT_WAIT:
+            if flags & CHECKPOINT_WAIT:
                 raise SqlError(errcode.INTERNAL_ERROR, "could not notify checkpoint: checkpointer is not running")
             report(Severity.LOG, "could not notify checkpoint: checkpointer is not running")
             return
         check_for_interrupts()
         _latch.wait(100, WAIT_CHECKPOINT_START)
         _latch.reset()
-    if not flags & WAIT:
+    if not flags & CHECKPOINT_WAIT:
         return
     started = _wait_until(WAIT_CHECKPOINT_START, lambda counters: counters[0] != old_started)[0]
     # Counters wrap around; differences do not.
@@ -400,7 +401,7 @@ def _wake_checkpointer() -> bool:
 def segment_is_full(segno: int) -> None:
     """Hook of the WAL writer: ask for a checkpoint when max_wal_size comes near (XLogCheckpointNeeded)."""
     if segno >= _xlog.redo_lsn() // _xlogctl.get_wal_segment_size() + _xlogctl.checkpoint_segments() - 1:
-        request_checkpoint(CAUSE_XLOG)
+        request_checkpoint(CHECKPOINT_CAUSE_XLOG)
 
 
 _xlog.set_segment_full_hook(segment_is_full)

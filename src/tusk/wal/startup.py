@@ -334,7 +334,7 @@ def _begin_new_wal(end: EndOfWal, timeline: int, ckpt: CheckPoint, in_recovery: 
         lsn = _insert.insert(_RM_XLOG, _OVERWRITE_CONTRECORD, body)
         _xlog.flush(lsn)
     if in_recovery:
-        flags = checkpoint.END_OF_RECOVERY | checkpoint.IMMEDIATE | checkpoint.WAIT
+        flags = checkpoint.CHECKPOINT_END_OF_RECOVERY | checkpoint.CHECKPOINT_IMMEDIATE | checkpoint.CHECKPOINT_WAIT
         if _xlogctl.setting("under_postmaster"):
             # The checkpointer does it; it may insert because the flag says end of recovery.
             _xlog.set_insert_allowed(-1)
@@ -394,7 +394,7 @@ def shutdown() -> None:
     """The last checkpoint of a clean stop (ShutdownXLOG)."""
     if _xlog.is_in_recovery():
         return
-    checkpoint.create_checkpoint(checkpoint.IS_SHUTDOWN | checkpoint.IMMEDIATE)
+    checkpoint.create_checkpoint(checkpoint.CHECKPOINT_IS_SHUTDOWN | checkpoint.CHECKPOINT_IMMEDIATE)
 
 
 __all__ = [

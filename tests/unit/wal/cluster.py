@@ -103,4 +103,4 @@ def write(count: int, size: int = 40) -> int:
 
 
 def force_checkpoint() -> None:
-    checkpoint.create_checkpoint(checkpoint.IMMEDIATE | checkpoint.FORCE)
+    checkpoint.create_checkpoint(checkpoint.CHECKPOINT_IMMEDIATE | checkpoint.CHECKPOINT_FORCE)

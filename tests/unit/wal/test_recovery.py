@@ -279,6 +279,6 @@ def test_a_checkpoint_is_skipped_when_idle(tmp_path):
     def work():
         cluster.write(1)
         cluster.force_checkpoint()
-        return checkpoint.create_checkpoint(checkpoint.IMMEDIATE), checkpoint.create_checkpoint(checkpoint.IMMEDIATE)
+        return checkpoint.create_checkpoint(checkpoint.CHECKPOINT_IMMEDIATE), checkpoint.create_checkpoint(checkpoint.CHECKPOINT_IMMEDIATE)
 
     assert cluster.run(directory, work).value == (False, False)
