@@ -27,6 +27,7 @@ cdef class RowCodec:
     cdef void reset_arena(self) noexcept
     cdef char *room(self, size_t nbytes) except NULL
     cdef object decode(self, HeapTupleHeaderData *tup, const ItemPointerData *tid)
+    cdef object decode_some(self, HeapTupleHeaderData *tup, tuple attnums)
     cdef object decode_value(self, int attnum, Datum datum)
     cdef char *encode_array(self, int kind, object value) except NULL
     cpdef bytes form(self, object row)

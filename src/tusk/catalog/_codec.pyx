@@ -10,7 +10,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 from tusk._types cimport Datum, ItemPointerData, maxalign, tid_block, tid_offset
 from tusk.access._tupdesc cimport TupleDesc, make_tupdesc
-from tusk.access._tuple cimport HeapTupleHeaderData, heap_deform_tuple, heap_form_tuple_into, heap_tuple_size
+from tusk.access._tuple cimport HeapTupleHeaderData, heap_deform_tuple, heap_form_tuple_into, heap_getattr, heap_tuple_size
 from tusk.access._varlena cimport set_varsize, vardata_any, varatt_needs_detoast, varsize_any_exhdr
 
 from tusk.access._tupdesc import AttributeRow
@@ -286,6 +286,16 @@ cdef class RowCodec:
         for i in range(self.natts):
             setattr(row, <str> self.slots[i], None if nulls[i] else self.decode_value(i + 1, values[i]))
         row.t_self = None if tid == NULL else (tid_block(tid), tid_offset(tid))
+        return row
+
+    cdef object decode_some(self, HeapTupleHeaderData *tup, tuple attnums):
+        """A row with only these columns set; the others are not there at all."""
+        cdef uint8_t isnull
+        cdef Datum datum
+        cdef object row = self.row_class.__new__(self.row_class)
+        for attnum in attnums:
+            datum = heap_getattr(tup, attnum, &self.desc.c, &isnull)
+            setattr(row, <str> self.slots[<int> attnum - 1], None if isnull else self.decode_value(attnum, datum))
         return row
 
     cdef object decode_value(self, int attnum, Datum datum):

@@ -8,7 +8,9 @@ from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy
 from tusk._types cimport MAIN_FORK, Lsn, Oid, RelFileLocator
 from tusk.access._relation cimport Relation
-from tusk.catalog._codec cimport codec_of
+from tusk.access._tuple cimport HeapTupleData
+from tusk.access.heap cimport _heap
+from tusk.catalog._codec cimport RowCodec, codec_of
 from tusk.catalog._sinval cimport accept_invalidation_messages
 from tusk.memory._critical cimport critical_end, critical_start
 from tusk.memory._lwlock cimport LW_EXCLUSIVE, LW_SHARED, RelationMappingLock, lwlock_acquire, lwlock_release, main_lock
@@ -35,6 +37,7 @@ from tusk.catalog import objectaddress as oa
 from tusk.catalog._cachehash import key_hash
 from tusk.catalog.cache import lookup, set_reader
 from tusk.catalog.relmapfile import unpack_relation_map
+from tusk.catalog.schema import schemas_by_oid
 from tusk.catalog.session import session
 from tusk.errors import Panic, SqlError, errcode
 from tusk.memory import _procsignal
@@ -136,6 +139,29 @@ _pending.set_smgr_invalidation(lambda spc, db, rel, backend: inval.send_smgr((sp
 def _catch_up():
     """Somebody waits for us to read the queue."""
     _sinval.accept_invalidations()
+
+
+cdef dict _needed = {}
+
+
+cdef int _on_changed_tuple(Relation rel, HeapTupleData *tup, HeapTupleData *newtup) except -1:
+    """A tuple of a catalog was inserted, deleted or updated, by whatever means."""
+    cdef RowCodec codec
+    needed = _needed.get(rel.rd_id)
+    if needed is None:
+        schema = schemas_by_oid().get(rel.rd_id)
+        needed = _needed[rel.rd_id] = () if schema is None else inval.needed_columns(schema.name)
+    if not needed:
+        if rel.rd_id in inval.SNAPSHOT_ONLY:
+            inval.register_snapshot(0 if rel.is_shared else session.database_id, rel.rd_id)
+        return 0
+    codec = codec_of(schemas_by_oid()[rel.rd_id].name)
+    old = codec.decode_some(tup.t_data, needed)
+    inval.invalidate_heap_row(old, None if newtup == NULL else codec.decode_some(newtup.t_data, needed))
+    return 0
+
+
+_heap.invalidate_heap_tuple_hook = _on_changed_tuple
 
 
 def _inplace_messages(Relation rel, data):

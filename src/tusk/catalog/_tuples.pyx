@@ -1,7 +1,8 @@
 """Reading and writing rows of the real catalogs: what the caches miss, and what DDL changes.
 
 Reads use the catalog snapshot and an index whose leading columns are those asked for; writes keep every index of the
-catalog and register the invalidations (CatalogTupleInsert, CatalogTupleUpdate, CatalogTupleDelete, systable scans).
+catalog, and the heap registers the invalidations (CatalogTupleInsert, CatalogTupleUpdate, CatalogTupleDelete, systable
+scans).
 Locks: AccessShareLock on the catalog while reading, RowExclusiveLock while writing; pins only within a call.
 """
 
@@ -19,12 +20,11 @@ from tusk.access.toast._detoast cimport detoast_malloc
 from tusk.access.heap._heap cimport TU_None, TU_Summarizing, heap_insert, simple_heap_delete
 from tusk.access.heap._inplace cimport heap_inplace_lock, heap_inplace_unlock, heap_inplace_update_and_unlock
 from tusk.access.heap._update cimport simple_heap_update
-from tusk.access.heap._scan cimport HeapScan, begin_heap_scan, heap_fetch
+from tusk.access.heap._scan cimport HeapScan, begin_heap_scan
 from tusk.catalog cimport _codec
 from tusk.catalog._codec cimport RowCodec, codec_of
 from tusk.catalog._relcache cimport catalog_relation
 from tusk.memory._process cimport MyProcNumber
-from tusk.storage._buffer cimport release_buffer
 from tusk.storage._smgr cimport smgr_exists, smgr_open
 from tusk.transaction._lock cimport AccessShareLock, RowExclusiveLock, lock_relation_oid, unlock_relation_oid
 from tusk.transaction._multixact cimport get_oldest_multixact_id
@@ -34,7 +34,6 @@ from tusk.transaction._varsup cimport get_new_object_id
 from tusk.transaction._xact cimport command_counter_increment as _command_counter_increment
 from tusk.transaction._xact cimport get_current_command_id, get_current_sub_transaction_id
 
-from tusk.catalog import inval
 from tusk.catalog.schema import schema_of
 from tusk.catalog.session import session
 from tusk.errors import SqlError, errcode
@@ -256,7 +255,6 @@ def insert_row(row):
         try:
             heap_insert(rel, tup, get_current_command_id(True), 0, None)
             row.t_self = (int(tid_block(&tup.t_self)), int(tid_offset(&tup.t_self)))
-            inval.invalidate_heap_row(None, row)
             _insert_index_entries(rel, codec, tup, False)
         finally:
             free(tup)
@@ -266,7 +264,7 @@ def insert_row(row):
 
 
 def update_row(row, old=None):
-    """Replace the row stored at ``row.t_self`` by row; ``old`` is what was there, read again where it is not given."""
+    """Replace the row stored at ``row.t_self`` by row; ``old`` is what was there, for the reader of the call."""
     cdef RowCodec codec = codec_of(row.catalog_name)
     cdef Oid oid = codec.row_class.catalog_oid
     cdef Relation rel = catalog_relation(oid)
@@ -280,14 +278,11 @@ def update_row(row, old=None):
     lock_relation_oid(db, oid, RowExclusiveLock)
     try:
         rel = catalog_relation(oid)
-        if old is None:
-            old = _fetch(rel, codec, &tid)
         codec.encode(row)
         tup = heap_form_tuple_malloc(codec.desc, codec.values, codec.nulls)
         try:
             simple_heap_update(rel, &tid, tup, &update_indexes)
             row.t_self = (int(tid_block(&tup.t_self)), int(tid_offset(&tup.t_self)))
-            inval.invalidate_heap_row(old, row)
             if update_indexes != TU_None:
                 _insert_index_entries(rel, codec, tup, update_indexes == TU_Summarizing)
         finally:
@@ -345,20 +340,5 @@ def delete_row(row):
     try:
         rel = catalog_relation(oid)
         simple_heap_delete(rel, &tid)
-        inval.invalidate_heap_row(row, None)
     finally:
         unlock_relation_oid(db, oid, RowExclusiveLock)
-
-
-cdef object _fetch(Relation rel, RowCodec codec, const ItemPointerData *tid):
-    """The row version at a place, as our own command sees it."""
-    cdef HeapTupleData tup
-    cdef int buf = 0
-    memset(&tup, 0, sizeof(tup))
-    tup.t_self = tid[0]
-    if not heap_fetch(rel, SnapshotSelf, &tup, &buf, False):
-        raise SqlError(errcode.INTERNAL_ERROR, f"tuple of {codec.catalog} to be updated was not found")
-    try:
-        return codec.decode(tup.t_data, tid)
-    finally:
-        release_buffer(buf)

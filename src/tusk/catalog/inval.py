@@ -56,6 +56,17 @@ def _caches_by_catalog() -> dict[str, list[tuple[SysCache, tuple[str, ...]]]]:
 _caches = _caches_by_catalog()
 
 
+_MORE_COLUMNS = {"pg_class": ("oid", "relisshared"), "pg_attribute": ("attrelid",), "pg_index": ("indexrelid",),
+                 "pg_constraint": ("contype", "conrelid")}  # fmt: skip
+
+
+def needed_columns(catalog: str) -> tuple[int, ...]:
+    """The attribute numbers that tell what a changed row invalidates."""
+    schema = schema_of(catalog)
+    names = {name for cache, _types in _caches.get(catalog, ()) for name in cache.keys}
+    return tuple(sorted(schema.attnum(name) for name in names | set(_MORE_COLUMNS.get(catalog, ()))))
+
+
 class _Level:
     """Messages of one (sub)transaction: of the current command, and of the commands before it."""
 
