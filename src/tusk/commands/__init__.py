@@ -3,7 +3,7 @@
 import importlib
 
 # Modules that register statement handlers when they are imported.
-_MODULES = ("cursors", "prepared", "transactions", "variables")
+_MODULES = ("cursors", "database", "prepared", "transactions", "variables")
 
 
 def load_all_commands() -> None:
