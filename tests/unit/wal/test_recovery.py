@@ -262,8 +262,10 @@ def test_unlogged_relations_are_emptied_after_a_crash(tmp_path):
     directory = cluster.make(tmp_path / "d")
     base = directory / "base/5"
     base.mkdir()
-    for name, content in (("100", b"old"), ("100.1", b"old"), ("100_fsm", b"old"), ("100_init", b"new"), ("200", b"kept")):
-        (base / name).write_bytes(content)
+    for name in ("100", "100.1", "100_fsm"):
+        (base / name).write_bytes(b"old")
+    (base / "100_init").write_bytes(b"new")
+    (base / "200").write_bytes(b"kept")
     cluster.run(directory, lambda: (cluster.write(1), _crash()))
     assert cluster.run(directory).status == 0
     assert {path.name: path.read_bytes() for path in base.iterdir()} == {
@@ -279,6 +281,68 @@ def test_a_checkpoint_is_skipped_when_idle(tmp_path):
     def work():
         cluster.write(1)
         cluster.force_checkpoint()
-        return checkpoint.create_checkpoint(checkpoint.CHECKPOINT_IMMEDIATE), checkpoint.create_checkpoint(checkpoint.CHECKPOINT_IMMEDIATE)
+        flags = checkpoint.CHECKPOINT_IMMEDIATE
+        return checkpoint.create_checkpoint(flags), checkpoint.create_checkpoint(flags)
 
     assert cluster.run(directory, work).value == (False, False)
+
+
+def _load(seed):
+    """Writers that note what was flushed, one of them making checkpoints; killed in the middle of it."""
+    import random
+    import time
+
+    from tusk.memory import _process
+
+    rng = random.Random(seed)
+    pids = []
+    for k in range(4):
+        pid = os.fork()
+        if pid == 0:
+            _process.forget_process_after_fork()
+            _process.init_process(0, 0)
+            _xlog.after_fork()
+            rng = random.Random(seed * 10 + k)
+            with open(f"acknowledged.{seed}.{k}", "w", buffering=1) as log:
+                for i in range(100000):
+                    size = rng.choice([20, 200, 2000, 20000])
+                    end = _insert.insert(0, cluster.NOOP, f"{seed}:{k}:{i}:".encode() + bytes(size))
+                    if rng.random() < 0.7:
+                        _xlog.flush(end)
+                        log.write(f"{i}\n")
+                    if k == 0 and i % 50 == 49:
+                        cluster.force_checkpoint()
+        pids.append(pid)
+    time.sleep(rng.uniform(0.05, 0.25))
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    _crash()
+
+
+def _keep_all_wal():
+    from tusk.config import Context, Source, set_option
+
+    set_option("wal_keep_size", "1GB", Context.POSTMASTER, Source.ARGV)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_every_acknowledged_record_survives(tmp_path, seed):
+    from tusk.wal._reader import WalReader
+
+    directory = cluster.make(tmp_path / "d")
+    for run in (seed, seed + 100):
+        cluster.run(directory, lambda run=run: _load(run), before=_keep_all_wal)
+        result = cluster.run(directory, stop=False, before=_keep_all_wal)
+        assert result.status == 0, (result.error, result.messages)
+        reader = WalReader(str(directory / "pg_wal"), cluster.MB, 1, cluster.SYSTEM_IDENTIFIER)
+        reader.begin(cluster.MB + 40)
+        seen = set()
+        while (record := reader.read_record()) is not None:
+            parts = record.data.split(b":", 3) if record.xl_info == cluster.NOOP else []
+            if len(parts) == 4:
+                seen.add(tuple(int(part) for part in parts[:3]))
+        for k in range(4):
+            acknowledged = (directory / f"acknowledged.{run}.{k}").read_text().split()
+            missing = [i for i in acknowledged if (run, k, int(i)) not in seen]
+            assert not missing, (k, len(acknowledged), missing[:5])
