@@ -473,13 +473,13 @@ def check_aggregates(pstate: ParseState, query: Query) -> None:
     clauses: list[Any] = [
         by_ref[clause.tleSortGroupRef] for clause in query.groupClause if clause.tleSortGroupRef in by_ref
     ]
-    if has_joins:
-        clauses = flatten_join_vars(query, clauses)
-    work = _Grouped(pstate, query, clauses, common)
     if clauses:
         pstate.grouping_nsitem = add_group(pstate, clauses)
         query.rtable = pstate.rtable
         query.hasGroupRTE = True
+    if has_joins:
+        clauses = flatten_join_vars(query, clauses)
+    work = _Grouped(pstate, query, clauses, common)
     for field in ("targetList", "havingQual"):
         clause: Any = getattr(query, field)
         work.finalize_grouping(clause, has_joins)

@@ -128,7 +128,7 @@ _LEAVES = (
     primitives.SetToDefault, primitives.CurrentOfExpr, primitives.GroupingFunc,
 )
 _STRUCTURE = (
-    primitives.FromExpr, primitives.JoinExpr, primitives.RangeTblRef, parsetree.SortGroupClause,
+    primitives.FromExpr, primitives.RangeTblRef, parsetree.SortGroupClause,
     primitives.InferenceElem, parsetree.TableSampleClause, primitives.TableFunc, primitives.JsonBehavior,
 )
 
@@ -186,6 +186,10 @@ def _walk(node: Any, outer: _Context) -> None:
         if strength == Strength.CONFLICT and node.ressortgroupref > 0:
             raise _conflict(pstate, own, own.location2)
         _merge(collation, strength, location, own.collation2, own.location2, outer)
+        return
+    if kind is primitives.JoinExpr:
+        for child in (node.larg, node.rarg, node.quals):
+            _walk(child, own)
         return
     if kind in _STRUCTURE:
         for child in children(node):
@@ -271,11 +275,9 @@ def _aggregate_inputs(node: primitives.Aggref, own: _Context) -> None:
             else:
                 _walk(target, own)
         return
-    merge_sort = False
-    if node.aggkind == "o":
-        merge_sort = len(node.args) == 1 and not lk.proc_row(node.aggfnoid).provariadic
+    merge_sort = len(node.args) == 1 and not lk.proc_row(node.aggfnoid).provariadic
     if node.aggkind == "h":
-        _hypothetical_inputs(node, own)
+        _hypothetical_inputs(node, own, merge_sort)
         return
     for arg in node.aggdirectargs:
         _walk(arg, own)
@@ -286,7 +288,7 @@ def _aggregate_inputs(node: primitives.Aggref, own: _Context) -> None:
             assign_expr_collations(own.pstate, target)
 
 
-def _hypothetical_inputs(node: primitives.Aggref, own: _Context) -> None:
+def _hypothetical_inputs(node: primitives.Aggref, own: _Context, merge_sort: bool) -> None:
     """Each hypothetical argument shares a collation with its sort column, which is then made explicit."""
     extra = len(node.aggdirectargs) - len(node.args)
     for arg in node.aggdirectargs[:extra]:
@@ -301,4 +303,5 @@ def _hypothetical_inputs(node: primitives.Aggref, own: _Context) -> None:
             target.expr = make_relabel(
                 target.expr, expr_type(target.expr), -1, pair.collation, enums.COERCE_IMPLICIT_CAST
             )
-        _merge(pair.collation, pair.strength, pair.location, pair.collation2, pair.location2, own)
+        if merge_sort:
+            _merge(pair.collation, pair.strength, pair.location, pair.collation2, pair.location2, own)

@@ -484,7 +484,8 @@ def _in(pstate: ParseState, node: A_Expr) -> Any:
             elements = [coerce_to_common_type(pstate, expr, common, "IN") for expr in plain]
             array = ArrayExpr(
                 array_typeid=container, element_typeid=common, elements=elements,
-                list_start=node.rexpr_list_start, list_end=node.rexpr_list_end, location=-1,
+                list_start=-1 if others else node.rexpr_list_start, list_end=-1 if others else node.rexpr_list_end,
+                location=-1,
             )
             result = make_scalar_array_operator(pstate, node.name, use_or, left, array, node.location)
             exprs = others
@@ -794,7 +795,7 @@ def _row_expr(pstate: ParseState, node: RowExpr, allow_default: bool = False) ->
     if len(args) > 1664:
         raise pstate.error(errcode.TOO_MANY_COLUMNS, "ROW expressions can have at most 1664 entries", node.location)
     return RowExpr(
-        args=args, row_typeid=RECORDOID, row_format=node.row_format,
+        args=args, row_typeid=RECORDOID, row_format=enums.COERCE_IMPLICIT_CAST,
         colnames=[String(sval=f"f{number}") for number in range(1, len(args) + 1)], location=node.location,
     )
 

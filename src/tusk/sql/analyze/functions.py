@@ -15,7 +15,7 @@ from tusk.sql.analyze.coerce import (
 from tusk.sql.analyze.names import searched_namespaces, type_oid_by_name
 from tusk.sql.analyze.polymorphic import enforce_generic_types
 from tusk.sql.analyze.relations import namespace_oid
-from tusk.sql.analyze.state import ExprKind, ParseState, error_at, kind_name
+from tusk.sql.analyze.state import ExprKind, ParseState, error_at, kind_name, position_of_errors
 from tusk.sql.nodes import enums, nodefuncs
 from tusk.sql.nodes.nodefuncs import expr_location, expr_type
 from tusk.sql.nodes.primitives import (
@@ -182,7 +182,8 @@ def parse_func_or_column(
         result = parse_complex_projection(pstate, names[0], args[0], location)
         if result is not None:
             return result
-    detail = resolve_function(names, args, argnames, actual, not func_variadic, True, proc_call)
+    with position_of_errors(pstate, location):
+        detail = resolve_function(names, args, argnames, actual, not func_variadic, True, proc_call)
     shown = ".".join(names)
 
     def wrong(message: str, code: str = errcode.WRONG_OBJECT_TYPE, hint: str | None = None) -> SqlError:
@@ -225,13 +226,14 @@ def parse_func_or_column(
             if result is not None:
                 return result
         raise _not_resolved(pstate, detail.kind, names, argnames, actual, order, within_group, proc_call, location)
-    args = args + detail.defaults
-    actual = actual + [expr_type(each) for each in detail.defaults]
-    rettype = enforce_generic_types(actual, detail.declared, detail.rettype)
+    # Defaults count for the types, but the planner puts them in: they may change while the tree is stored.
+    nargs = len(actual)
+    with_defaults = actual + [expr_type(each) for each in detail.defaults]
+    args = list(args)
+    rettype = enforce_generic_types(with_defaults, detail.declared, detail.rettype)
     make_fn_arguments(pstate, args, actual, detail.declared)
     if not detail.vatype:
         func_variadic = False
-    nargs = len(actual) - len(detail.defaults)
     if detail.nvargs > 0 and detail.vatype != ANYOID:
         variable = args[len(args) - detail.nvargs :]
         element = expr_type(variable[0])
@@ -448,6 +450,34 @@ def _make_window_function(
         winagg=is_aggregate, location=location,
     )
     transform_window_call(pstate, result, call.over)
+    return result
+
+
+def expand_function_arguments(args: list[Any], row: Any, with_outputs: bool = False) -> list[Any]:
+    """The arguments in declaration order, names gone and defaults added (expand_function_arguments).
+
+    Polymorphic defaults are converted to what the call's other arguments decide.
+    """
+    from tusk.sql.nodes.nodetext import read_node_tree
+
+    declared = list(row.proallargtypes) if with_outputs and row.proallargtypes else list(row.proargtypes)
+    if len(args) == len(declared) and not any(isinstance(arg, NamedArgExpr) for arg in args):
+        return args
+    placed = {
+        (arg.argnumber if isinstance(arg, NamedArgExpr) else number): (
+            arg.arg if isinstance(arg, NamedArgExpr) else arg
+        )
+        for number, arg in enumerate(args)
+    }
+    if len(placed) < len(declared):
+        defaults: list[Any] = read_node_tree(row.proargdefaults) if row.proargdefaults else []
+        for number, default in enumerate(defaults, len(declared) - len(defaults)):
+            placed.setdefault(number, default)
+    result = [placed[number] for number in range(len(placed))]
+    actual = [expr_type(arg) for arg in result]
+    wanted = declared[: len(result)]
+    enforce_generic_types(actual, wanted, row.prorettype)
+    make_fn_arguments(None, result, actual, wanted)
     return result
 
 

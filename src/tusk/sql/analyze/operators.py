@@ -13,7 +13,7 @@ from tusk.sql.analyze.functions import check_srf_call_placement, make_fn_argumen
 from tusk.sql.analyze.names import deconstruct, searched_namespaces
 from tusk.sql.analyze.polymorphic import enforce_generic_types
 from tusk.sql.analyze.relations import namespace_oid
-from tusk.sql.analyze.state import ParseState, error_at
+from tusk.sql.analyze.state import ParseState, error_at, position_of_errors
 from tusk.sql.nodes import nodefuncs
 from tusk.sql.nodes.nodefuncs import expr_type
 from tusk.sql.nodes.primitives import OpExpr, ScalarArrayOpExpr
@@ -83,7 +83,8 @@ def find_operator(
         found = operator_oid(names, 0, right)
     ambiguous = False
     if not found:
-        candidates = operator_candidates(names, "b" if left else "l")
+        with position_of_errors(pstate, location):
+            candidates = operator_candidates(names, "b" if left else "l")
         inputs = [left or right, right or left] if left else [right]
         if not left:
             for each in candidates:

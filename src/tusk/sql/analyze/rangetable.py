@@ -356,8 +356,9 @@ def add_values(
 def add_cte(pstate: ParseState, cte: Any, levelsup: int, relation: RangeVar, in_from: bool) -> NSItem:
     """A reference to a WITH item (addRangeTableEntryForCTE)."""
     alias = relation.alias
-    cte.cterefcount += 1
     query = cte.ctequery
+    if isinstance(query, Query):
+        cte.cterefcount += 1
     if isinstance(query, Query) and query.commandType != enums.CMD_SELECT and not query.returningList:
         raise pstate.error(
             errcode.FEATURE_NOT_SUPPORTED, f'WITH query "{cte.ctename}" does not have a RETURNING clause',

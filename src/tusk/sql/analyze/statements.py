@@ -8,7 +8,7 @@ from typing import Any
 from tusk.errors import SqlError, errcode, feature_not_supported
 from tusk.sql.analyze.collate import assign_expr_collations
 from tusk.sql.analyze.expressions import transform_expr
-from tusk.sql.analyze.functions import parse_func_or_column
+from tusk.sql.analyze.functions import expand_function_arguments, parse_func_or_column
 from tusk.sql.analyze.locking import STRENGTHS
 from tusk.sql.analyze.lookup import proc_row
 from tusk.sql.analyze.merge import transform_merge
@@ -24,7 +24,7 @@ from tusk.sql.nodes.parsetree import (
     CallStmt, CreateTableAsStmt, DeclareCursorStmt, DeleteStmt, ExplainStmt, InsertStmt, MergeStmt, PLAssignStmt,
     Query, RawStmt, ResTarget, ReturnStmt, SelectStmt, UpdateStmt,
 )
-from tusk.sql.nodes.primitives import FuncExpr, NamedArgExpr, Param
+from tusk.sql.nodes.primitives import FuncExpr, Param
 
 # Options of DECLARE CURSOR (nodes/parsenodes.h).
 _SCROLL, _NO_SCROLL, _INSENSITIVE, _ASENSITIVE, _HOLD = 0x2, 0x4, 0x8, 0x10, 0x20
@@ -102,6 +102,7 @@ def transform_statement(pstate: ParseState, stmt: Any) -> Query:
         query = handler(pstate, stmt) if handler is not None else utility(stmt)
     query.querySource = enums.QSRC_ORIGINAL
     query.canSetTag = True
+    query.stmt_location = query.stmt_len = 0
     return query
 
 
@@ -192,7 +193,7 @@ def _call(pstate: ParseState, stmt: CallStmt) -> Query:
     assign_expr_collations(pstate, node)
     assert isinstance(node, FuncExpr)
     row = proc_row(node.funcid)
-    ordered = expand_arguments(node.args)
+    ordered = expand_function_arguments(node.args, row, with_outputs=True)
     modes = row.proargmodes
     outputs: list[Any] = []
     if modes is not None:
@@ -205,27 +206,6 @@ def _call(pstate: ParseState, stmt: CallStmt) -> Query:
         ordered = inputs
     node.args = ordered
     return utility(replace(stmt, funcexpr=node, outargs=outputs))
-
-
-def expand_arguments(args: list[Any]) -> list[Any]:
-    """Arguments in declaration order, names gone; defaults were added by the analyzer (reorder_function_arguments)."""
-    if not any(isinstance(arg, NamedArgExpr) for arg in args):
-        return list(args)
-    placed: dict[int, Any] = {}
-    rest: list[Any] = []
-    seen_named = False
-    for number, arg in enumerate(args):
-        if isinstance(arg, NamedArgExpr):
-            seen_named = True
-            placed[arg.argnumber] = arg.arg
-        elif not seen_named:
-            placed[number] = arg
-        else:
-            rest.append(arg)
-    free = (number for number in range(len(args)) if number not in placed)
-    for number, arg in zip(free, rest, strict=False):
-        placed[number] = arg
-    return [placed[number] for number in sorted(placed)]
 
 
 def _return(pstate: ParseState, stmt: ReturnStmt) -> Query:
