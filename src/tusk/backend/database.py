@@ -18,6 +18,7 @@ from tusk.errors import Fatal, Severity, SqlError, errcode, report
 from tusk.memory import _process
 from tusk.sql.execute import evaluate_expression, hooks
 from tusk.sql.plan import set_evaluator
+from tusk.sql.sql_function import scalar_function, set_function
 from tusk.transaction import _procarray, _state, xact
 
 DATABASE_RELATION = 1262
@@ -31,6 +32,8 @@ def preload_catalogs() -> None:
         c.builtin_rows(catalog)
     hooks.set_hook("open_relation", lambda oid: relation_open(oid, 0))
     hooks.set_hook("close_relation", lambda relation: relation_close(relation, 0))
+    hooks.set_hook("procedure", scalar_function)
+    hooks.set_hook("procedure_set", set_function)
     set_evaluator(evaluate_expression)
 
 
