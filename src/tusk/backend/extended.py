@@ -121,7 +121,7 @@ class ExtendedProtocol:
             plans: list[Any] = []
         else:
             plans = session.plan_source(source, parameters)
-        portal = Portal(portal_name, plans, source.text, session, parameters=parameters)
+        portal = Portal(portal_name, plans, source.text, session, parameters=parameters, source=source)
         columns = portal.columns()
         if columns is not None:
             portal.formats = column_formats(result_formats, len(columns))
@@ -165,7 +165,8 @@ class ExtendedProtocol:
             if source.raw is not None:
                 session.check_not_aborted(source.raw.stmt)
             plans = session.plan_source(source) if source.raw is not None else []
-            columns = Portal("", plans, source.text, session).columns() if plans else None
+            portal = Portal("", plans, source.text, session, source=source)
+            columns = portal.columns() if plans else None
             formats: list[int] = []
         elif what == ord("P"):
             portal = session.portals.find(name)
@@ -174,7 +175,7 @@ class ExtendedProtocol:
             columns, formats = portal.columns(), portal.formats
         else:
             raise SqlError(errcode.PROTOCOL_VIOLATION, f"invalid DESCRIBE message subtype {what}")
-        session.connection.send(protocol.NO_DATA if columns is None else describe(columns, formats))
+        session.connection.send(protocol.NO_DATA if columns is None else describe(columns, formats, portal.described))
 
     def _execute(self, reader: protocol.MessageReader) -> None:
         name = reader.cstring().decode("utf-8", "surrogateescape")
@@ -195,7 +196,9 @@ class ExtendedProtocol:
         statement = portal.plans[0].utilityStmt
         session.check_not_aborted(statement)
         _interrupts.check()
-        destination = WireDestination(session.connection, portal.formats, with_description=False)
+        destination = WireDestination(
+            session.connection, portal.formats, with_description=False, cache=portal.described
+        )
         done = portal.run(limit, destination)
         if done is None:
             session.connection.send(protocol.PORTAL_SUSPENDED)

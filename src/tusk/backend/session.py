@@ -218,7 +218,11 @@ class Session:
         self.connection.send(protocol.command_complete(done or tag))
 
     def plan_source(self, source: PlanSource, parameters: Any = None) -> list[PlannedStmt]:
-        """Analyse under a snapshot and plan; utility statements are wrapped."""
+        """The plans of a statement: its generic plan if that is still good, else analysed under a snapshot and planned.
+        Utility statements are wrapped."""
+        ready = source.ready_plans()
+        if ready is not None:
+            return ready
         with xact.analysis_snapshot(source.raw):
             queries = source.analyze()
             if source.is_utility:

@@ -29,8 +29,18 @@ def column_formats(formats: list[int], ncolumns: int) -> list[int]:
     return formats
 
 
-def describe(columns: list[ResultColumn], formats: list[int]) -> bytes:
-    """The RowDescription of a result."""
+def describe(columns: list[ResultColumn], formats: list[int], cache: dict[Any, Any] | None = None) -> bytes:
+    """The RowDescription of a result; ``cache`` is a place to keep it as long as the plan lives."""
+    if cache is None:
+        return _describe(columns, formats)
+    key = ("RowDescription", *formats)
+    message = cache.get(key)
+    if message is None:
+        message = cache[key] = _describe(columns, formats)
+    return message  # type: ignore[no-any-return]
+
+
+def _describe(columns: list[ResultColumn], formats: list[int]) -> bytes:
     codes = column_formats(formats, len(columns))
     return protocol.row_description(
         (
@@ -63,18 +73,31 @@ def _encoder(column: ResultColumn, code: int) -> Callable[[Any], bytes]:
 class WireDestination:
     """Sends each row as a DataRow. ``with_description``: the simple protocol, which describes every result."""
 
-    def __init__(self, connection: ClientConnection, formats: list[int], *, with_description: bool) -> None:
+    def __init__(
+        self, connection: ClientConnection, formats: list[int], *, with_description: bool,
+        cache: dict[Any, Any] | None = None,
+    ) -> None:  # fmt: skip
         self.connection = connection
         self.formats = formats
         self.with_description = with_description
+        self._cache = cache
         self._encoders: list[Callable[[Any], bytes]] = []
 
     def startup(self, columns: list[ResultColumn]) -> None:
         """Describe the rows where the protocol wants it."""
-        codes = column_formats(self.formats, len(columns))
-        self._encoders = [_encoder(column, code) for column, code in zip(columns, codes, strict=True)]
+        self._encoders = self._make_encoders(columns)
         if self.with_description:
-            self.connection.send(describe(columns, codes))
+            self.connection.send(describe(columns, self.formats, self._cache))
+
+    def _make_encoders(self, columns: list[ResultColumn]) -> list[Callable[[Any], bytes]]:
+        key = ("encoders", *self.formats)
+        if self._cache is not None and key in self._cache:
+            return self._cache[key]  # type: ignore[no-any-return]
+        codes = column_formats(self.formats, len(columns))
+        encoders = [_encoder(column, code) for column, code in zip(columns, codes, strict=True)]
+        if self._cache is not None:
+            self._cache[key] = encoders
+        return encoders
 
     def receive(self, batch: Any) -> None:
         """Send the rows of a batch."""

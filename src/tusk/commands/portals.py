@@ -75,16 +75,23 @@ class Portal:
     """One portal. States: new, started (``run`` may be called), finished, failed."""
 
     def __init__(
-        self, name: str, plans: list[Any], text: str, session: Any, *, parameters: Any = None, cursor_options: int = 0
-    ) -> None:
+        self, name: str, plans: list[Any], text: str, session: Any, *, parameters: Any = None, cursor_options: int = 0,
+        source: Any = None,
+    ) -> None:  # fmt: skip
         self.name = name
         self.plans = plans
         self.text = text
         self.session = session
         self.parameters = parameters
         self.cursor_options = cursor_options
-        self.strategy = choose_strategy(plans, session)
-        self.tag = command_tag(plans[0]) if plans else ""
+        # Its executors and descriptions serve this portal only while it runs the source's own plan.
+        self._source = source if source is not None and plans is source.generic else None
+        known = self._source.described.get("portal") if self._source is not None else None
+        if known is None:
+            known = (choose_strategy(plans, session), command_tag(plans[0]) if plans else "")
+            if self._source is not None:
+                self._source.described["portal"] = known
+        self.strategy, self.tag = known
         self.formats: list[int] = []
         self.created_in = xact.current_subtransaction_id()
         self.creation_time = xact.statement_start_timestamp()
@@ -104,6 +111,19 @@ class Portal:
 
     def columns(self) -> list[ResultColumn] | None:
         """What Describe says; None for no rows."""
+        if self._source is None:
+            return self._columns()
+        described: dict[Any, Any] = self._source.described
+        if "columns" not in described:
+            described["columns"] = self._columns()
+        return described["columns"]  # type: ignore[no-any-return]
+
+    @property
+    def described(self) -> dict[Any, Any] | None:
+        """Where descriptions of the result may be kept as long as the plan lives; None for a plan of one use."""
+        return self._source.described if self._source is not None else None
+
+    def _columns(self) -> list[ResultColumn] | None:
         match self.strategy:
             case Strategy.ONE_SELECT | Strategy.ONE_MOD_WITH:
                 return plan_columns(self.plans[0])
@@ -123,11 +143,26 @@ class Portal:
         snapshots.push_active(snapshots.transaction_snapshot())
         try:
             self._snapshot = snapshots.register(snapshots.active_snapshot())
-            scrollable = bool(self.cursor_options & CURSOR_OPT_SCROLL)
-            self._executor = execute.Executor(plan, self.text, scrollable)
+            self._executor = self._take_executor(plan)
             self._executor.start(self.parameters, self._snapshot)
         finally:
             snapshots.pop_active()
+
+    def _take_executor(self, plan: PlannedStmt) -> Any:
+        """An idle executor of the cached plan, or a new one."""
+        if self._source is not None and not self.cursor_options and self._source.executors:
+            return self._source.executors.pop()
+        return execute.Executor(plan, self.text, bool(self.cursor_options & CURSOR_OPT_SCROLL))
+
+    def _give_back(self, executor: Any) -> None:
+        """Keep an executor that ended well for the next execution of the same plan."""
+        if (
+            self._source is not None
+            and self.plans is self._source.generic
+            and not self.cursor_options
+            and len(self._source.executors) < 2
+        ):
+            self._source.executors.append(executor)
 
     def run(self, limit: int, destination: DestReceiver, *, is_top_level: bool = True) -> str | None:
         """Run forward until ``limit`` rows (0: all) have gone to the receiver.
@@ -251,7 +286,8 @@ class Portal:
         executor: Any = None
         try:
             snapshots.update_active_command_id()
-            executor = execute.Executor(plan, self.text)
+            single = len(self.plans) == 1
+            executor = self._take_executor(plan) if single else execute.Executor(plan, self.text)
             executor.start(self.parameters, snapshots.active_snapshot())
             returns_rows = plan.hasReturning or plan.commandType == CMD_SELECT
             if returns_rows:
@@ -265,7 +301,11 @@ class Portal:
                 destination.shutdown()
             executor.finish()
             processed = executor.processed if plan.commandType != CMD_SELECT else nrows
-            return with_row_count(command_tag(plan), processed)
+            executor.end()
+            if single:
+                self._give_back(executor)
+            executor = None
+            return with_row_count(self.tag if single else command_tag(plan), processed)
         finally:
             if executor is not None:
                 executor.end()
@@ -446,5 +486,7 @@ class Portal:
             if not is_abort and not self.failed:
                 executor.finish()
             executor.end()
+            if not self.failed:
+                self._give_back(executor)
         if snapshot is not None and not is_abort:
             snapshots.unregister(snapshot)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+from tusk.catalog._relcache import lock_relation
 from tusk.config import settings
 from tusk.errors import SqlError, errcode
 from tusk.sql.analyze import analyze
-from tusk.sql.nodes import CMD_UTILITY, PlannedStmt, Query, RawStmt, walk
+from tusk.sql.nodes import CMD_UTILITY, PlannedStmt, Query, RawStmt, enums, walk
 from tusk.sql.nodes.nodefuncs import expr_type
 from tusk.sql.plan import plan
 from tusk.sql.rewrite import rewrite
@@ -39,7 +40,11 @@ def invalidate_everything() -> None:
 
 
 class PlanSource:
-    """A statement on its way from text to plan (CachedPlanSource)."""
+    """A statement on its way from text to plan (CachedPlanSource).
+
+    ``executors`` are idle executors of the generic plan: taken by a portal, given back when it closes. ``described``
+    belongs to whoever describes results (the wire protocol keeps RowDescriptions there); both die with the plan.
+    """
 
     def __init__(self, raw: RawStmt | None, text: str, param_types: list[int], *, fixed_parameters: bool) -> None:
         self.raw = raw
@@ -49,12 +54,14 @@ class PlanSource:
         self.queries: list[Query] = []
         self.relations: frozenset[int] = frozenset()
         self.search_path: str | None = None
-        self.role = 0
         self.analyzed_at = 0
         self.generic: list[PlannedStmt] | None = None
         self.generic_plans = 0
         self.custom_plans = 0
         self.cursor_options = 0
+        self.executors: list[Any] = []
+        self.described: dict[Any, Any] = {}
+        self._locks: list[tuple[int, int]] = []
 
     @property
     def is_utility(self) -> bool:
@@ -81,8 +88,13 @@ class PlanSource:
         self.relations = _relations_of(self.queries)
         self.search_path = settings.search_path
         self.analyzed_at = stamp
-        self.generic = None
+        self._forget_plan()
         return self.queries
+
+    def _forget_plan(self) -> None:
+        self.generic = None
+        self.executors.clear()
+        self.described.clear()
 
     def _is_current(self) -> bool:
         if self.analyzed_at < _invalid_all or self.search_path != settings.search_path:
@@ -90,6 +102,20 @@ class PlanSource:
         if not _relation_changes:
             return True
         return all(_relation_changes.get(oid, 0) < self.analyzed_at for oid in self.relations)
+
+    def ready_plans(self) -> list[PlannedStmt] | None:
+        """The generic plan if it is there and still good, with its relations locked; None where work is needed.
+
+        Locking may bring news of changes, so what is current is asked after it (AcquireExecutorLocks).
+        """
+        if self.generic is None or not self._is_current():
+            return None
+        for oid, mode in self._locks:
+            lock_relation(oid, mode)
+        if not self._is_current():
+            return None
+        self.generic_plans += 1
+        return self.generic
 
     def plans(self, parameters: Any = None) -> list[PlannedStmt]:
         """The plans to execute, one for each query (GetCachedPlan)."""
@@ -99,6 +125,12 @@ class PlanSource:
             return [plan(query, self.text, self.cursor_options, parameters) for query in queries]
         if self.generic is None:
             self.generic = [plan(query, self.text, self.cursor_options, None) for query in queries]
+            self._locks = [
+                (rte.relid, rte.rellockmode)
+                for planned in self.generic
+                for rte in planned.rtable
+                if rte.rtekind == enums.RTE_RELATION and rte.rellockmode
+            ]
         self.generic_plans += 1
         return self.generic
 
