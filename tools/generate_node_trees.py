@@ -55,8 +55,18 @@ def check_columns(name: str, oid: int, query: Any, aliases: list[str]) -> list[s
 
 def expression_type(expression: Any) -> int | None:
     """The type of an expression where its node says it plainly."""
-    for field in ("vartype", "consttype", "funcresulttype", "opresulttype", "resulttype", "aggtype", "coalescetype",
-                  "casetype", "array_typeid", "wintype"):
+    for field in (
+        "vartype",
+        "consttype",
+        "funcresulttype",
+        "opresulttype",
+        "resulttype",
+        "aggtype",
+        "coalescetype",
+        "casetype",
+        "array_typeid",
+        "wintype",
+    ):
         if hasattr(expression, field):
             return getattr(expression, field)
     return None
@@ -107,9 +117,7 @@ def function_row(statement: Any, namespace: int) -> Any:
     return lookup(PROCNAMEARGSNSP, name, types, namespace)
 
 
-def add_other(
-    statement: Any, text: str, namespace: int, trees: dict[str, dict[str, str]], problems: list[str]
-) -> None:
+def add_other(statement: Any, text: str, namespace: int, trees: dict[str, dict[str, str]], problems: list[str]) -> None:
     """SQL function bodies and domain checks."""
     match type(statement).__name__:
         case "CreateFunctionStmt":
@@ -122,7 +130,9 @@ def add_other(
                 queries = [analyze(RawStmt(stmt=one), text, list(row.proargtypes)) for one in body[0]]
                 trees["pg_proc"][str(row.oid)] = write_node_tree([queries])
             else:
-                trees["pg_proc"][str(row.oid)] = write_node_tree(analyze(RawStmt(stmt=body), text, list(row.proargtypes)))
+                trees["pg_proc"][str(row.oid)] = write_node_tree(
+                    analyze(RawStmt(stmt=body), text, list(row.proargtypes))
+                )
         case "CreateDomainStmt":
             domain = lookup(TYPENAMENSP, statement.domainname[-1].sval, namespace)
             facts = json.loads((HOME / "data/pg_constraint.json").read_text())

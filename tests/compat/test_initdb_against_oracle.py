@@ -33,9 +33,7 @@ def _demote():
 
 
 def _run(*command, check=True):
-    return subprocess.run(
-        command, preexec_fn=_demote, capture_output=True, text=True, check=check, timeout=60, cwd="/"
-    )
+    return subprocess.run(command, preexec_fn=_demote, capture_output=True, text=True, check=check, timeout=60, cwd="/")
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +69,9 @@ class Server:
 
     def query(self, sql, database="template1"):
         psql = self.home / "pg/bin/psql"
-        return _run(psql, "-X", "-h", self.home, "-U", "postgres", "-At", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", sql).stdout
+        return _run(
+            psql, "-X", "-h", self.home, "-U", "postgres", "-At", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", sql
+        ).stdout
 
 
 def _catalogs(server):
@@ -84,7 +84,9 @@ def _catalogs(server):
 
 def _rows(server, name, columns):
     kept = [f'"{column}"' for column in columns if column not in VOLATILE.get(name, ())]
-    return set(server.query(f"select md5(row({', '.join(kept)})::text), row({', '.join(kept)}) from {name}").splitlines())
+    return set(
+        server.query(f"select md5(row({', '.join(kept)})::text), row({', '.join(kept)}) from {name}").splitlines()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +151,9 @@ def test_every_index_agrees_with_its_table(clusters):
     with Server(clusters, clusters / "ours") as server:
         for database in ("template1", "postgres"):
             server.query(check, database)
-        server.query("create table t (a int primary key, b text); insert into t select g, 'x' from generate_series(1, 500) g")
+        server.query(
+            "create table t (a int primary key, b text); insert into t select g, 'x' from generate_series(1, 500) g"
+        )
         assert server.query("select count(*) from t").strip() == "500"
         server.query("drop table t")
         server.query("create database more")

@@ -61,7 +61,9 @@ class AclKind(NamedTuple):
 KINDS: dict[int, AclKind] = {
     1259: AclKind("table", c.RELOID, "relowner", "relacl", "relname", "relation"),
     1262: AclKind("database", c.DATABASEOID, "datdba", "datacl", "datname", "database"),
-    2328: AclKind("foreign-data wrapper", c.FOREIGNDATAWRAPPEROID, "fdwowner", "fdwacl", "fdwname", "foreign-data wrapper"),
+    2328: AclKind(
+        "foreign-data wrapper", c.FOREIGNDATAWRAPPEROID, "fdwowner", "fdwacl", "fdwname", "foreign-data wrapper"
+    ),
     1417: AclKind("foreign server", c.FOREIGNSERVEROID, "srvowner", "srvacl", "srvname", "foreign server"),
     1255: AclKind("function", c.PROCOID, "proowner", "proacl", "proname", "function"),
     2612: AclKind("language", c.LANGOID, "lanowner", "lanacl", "lanname", "language"),
@@ -206,6 +208,7 @@ def get_role_oid(name: str, missing_ok: bool = False) -> int:
 
 # Checks
 
+
 def acl_mask(acl: Acl, role: int, owner: int, mask: int, *, all_of: bool = False) -> int:
     """Which of the privileges in mask the role holds (aclmask). Grant options are the bits above 32.
 
@@ -244,9 +247,12 @@ def class_acl_mask(relid: int, role: int, mask: int, *, all_of: bool = False) ->
     row = lookup(c.RELOID, relid)
     if row is None:
         raise SqlError(errcode.UNDEFINED_TABLE, f"relation with OID {relid} does not exist")
-    if mask & (ACL_INSERT | ACL_UPDATE | ACL_DELETE | ACL_TRUNCATE | ACL_USAGE) and is_system_class(
-        relid, row.relnamespace
-    ) and row.relkind != "v" and not superuser_arg(role):
+    if (
+        mask & (ACL_INSERT | ACL_UPDATE | ACL_DELETE | ACL_TRUNCATE | ACL_USAGE)
+        and is_system_class(relid, row.relnamespace)
+        and row.relkind != "v"
+        and not superuser_arg(role)
+    ):
         mask &= ~(ACL_INSERT | ACL_UPDATE | ACL_DELETE | ACL_TRUNCATE | ACL_USAGE)
     if superuser_arg(role):
         return mask
@@ -323,8 +329,10 @@ def _namespace_acl_mask(row: Any, role: int, mask: int, *, all_of: bool) -> int:
             return mask & ACL_USAGE
     acl = acl_default("schema", row.nspowner) if row.nspacl is None else row.nspacl
     result = acl_mask(acl, role, row.nspowner, mask, all_of=all_of)
-    if mask & ACL_USAGE and not result & ACL_USAGE and (
-        has_privs_of_role(role, ROLE_PG_READ_ALL_DATA) or has_privs_of_role(role, ROLE_PG_WRITE_ALL_DATA)
+    if (
+        mask & ACL_USAGE
+        and not result & ACL_USAGE
+        and (has_privs_of_role(role, ROLE_PG_READ_ALL_DATA) or has_privs_of_role(role, ROLE_PG_WRITE_ALL_DATA))
     ):
         result |= ACL_USAGE
     return result
@@ -346,7 +354,14 @@ def object_ownercheck(classid: int, oid: int, role: int) -> bool:
     return has_privs_of_role(role, getattr(row, kind.owner))
 
 
-_RELKIND_NOUN = {"i": "index", "I": "index", "S": "sequence", "v": "view", "m": "materialized view", "f": "foreign table"}
+_RELKIND_NOUN = {
+    "i": "index",
+    "I": "index",
+    "S": "sequence",
+    "v": "view",
+    "m": "materialized view",
+    "f": "foreign table",
+}
 
 
 def object_noun(classid: int, oid: int) -> tuple[str, str]:
@@ -386,6 +401,7 @@ def require_owner(classid: int, oid: int, role: int | None = None) -> None:
 
 # Changing ACLs
 
+
 def _merged(items: Iterable[AclItem]) -> Acl:
     return tuple(item for item in items if item.privileges)
 
@@ -401,7 +417,9 @@ def acl_grant(acl: Acl, grantee: int, grantor: int, privileges: int, grant_optio
     return _merged([*items, AclItem(grantee, grantor, bits)])
 
 
-def acl_revoke(acl: Acl, grantee: int, grantor: int, privileges: int, *, option_only: bool, cascade: bool, owner: int) -> Acl:
+def acl_revoke(
+    acl: Acl, grantee: int, grantor: int, privileges: int, *, option_only: bool, cascade: bool, owner: int
+) -> Acl:
     """The ACL after REVOKE. What depends on a lost grant option goes too with cascade, else 2BP01 is raised."""
     bits = privileges << 32 if option_only else privileges | privileges << 32
     items = list(acl)
@@ -421,11 +439,13 @@ def acl_revoke(acl: Acl, grantee: int, grantor: int, privileges: int, *, option_
             if item.grantor == grantee and item.privileges & lost:
                 if not cascade:
                     raise SqlError(
-                        errcode.DEPENDENT_OBJECTS_STILL_EXIST, "dependent privileges exist",
+                        errcode.DEPENDENT_OBJECTS_STILL_EXIST,
+                        "dependent privileges exist",
                         hint="Use CASCADE to revoke them too.",
                     )
-                result = acl_revoke(result, item.grantee, grantee, item.privileges & lost, option_only=False,
-                                    cascade=True, owner=owner)
+                result = acl_revoke(
+                    result, item.grantee, grantee, item.privileges & lost, option_only=False, cascade=True, owner=owner
+                )
     return result
 
 

@@ -54,7 +54,9 @@ def _equal_image(index: CatalogIndex) -> bool:
     """Whether every operator class of the index promises that equal means equal bytes."""
     for i, oid in enumerate(index.opclasses):
         opclass = facts_reader("pg_opclass", ("oid",), (oid,))[0]
-        support = facts_reader("pg_amproc", AMPROCNUM.keys, (opclass.opcfamily, opclass.opcintype, opclass.opcintype, 4))
+        support = facts_reader(
+            "pg_amproc", AMPROCNUM.keys, (opclass.opcfamily, opclass.opcintype, opclass.opcintype, 4)
+        )
         if not support:
             return False
         prosrc = facts_reader("pg_proc", ("oid",), (support[0].amproc,))[0].prosrc
@@ -123,8 +125,12 @@ def cluster_rows(catalog: str, options: ClusterOptions, missing: tuple[set[int],
         case "pg_database":
             rows = [
                 row.copy(
-                    encoding=options.encoding, datlocprovider=options.provider, datcollate=options.collate,
-                    datctype=options.ctype, datlocale=options.locale, datcollversion=options.collation_version,
+                    encoding=options.encoding,
+                    datlocprovider=options.provider,
+                    datcollate=options.collate,
+                    datctype=options.ctype,
+                    datlocale=options.locale,
+                    datcollversion=options.collation_version,
                 )  # fmt: skip
                 for row in rows
             ]
@@ -139,7 +145,12 @@ class _OidCounter:
 
     def __init__(self) -> None:
         self.next = 1 + max(
-            (row.oid for name in ROW_CLASSES if "oid" in ROW_CLASSES[name].__slots__ for row in facts.builtin_rows(name)),
+            (
+                row.oid
+                for name in ROW_CLASSES
+                if "oid" in ROW_CLASSES[name].__slots__
+                for row in facts.builtin_rows(name)
+            ),
             default=FIRST_UNPINNED_OID,
         )
 
@@ -168,9 +179,7 @@ def load_catalogs(options: ClusterOptions) -> LoadedCatalogs:
     relations: list[Any] = cluster_rows("pg_class", options, missing)
     for name, schema in schemas().items():
         if name != "pg_class":
-            new_pages, new_counts = load_catalog(
-                schema, cluster_rows(name, options, missing), _equal_image, counter
-            )
+            new_pages, new_counts = load_catalog(schema, cluster_rows(name, options, missing), _equal_image, counter)
             pages.update(new_pages)
             counts.update(new_counts)
     for table in facts.plain_tables():
@@ -200,9 +209,7 @@ def _with_sizes(row: Any, pages: dict[int, list[bytearray]], counts: dict[int, i
         return row
     npages = len(pages[row.oid])
     visible = npages if row.relkind in "rt" else 0
-    return row.copy(
-        relpages=npages, reltuples=float(counts[row.oid]), relallvisible=visible, relallfrozen=visible
-    )
+    return row.copy(relpages=npages, reltuples=float(counts[row.oid]), relallvisible=visible, relallfrozen=visible)
 
 
 def make_directories(data_directory: Path, mode: int, wal_directory: Path | None) -> None:
@@ -262,7 +269,7 @@ def sync_directory_tree(root: Path, *, data_files: bool = True) -> None:
 
     Without ``data_files`` the files of databases and tablespaces are left out.
     """
-    paths = []
+    paths: list[str] = []
     for directory, names, files in os.walk(root, followlinks=True):
         if not data_files and Path(directory) == root:
             names[:] = [name for name in names if name not in ("base", "pg_tblspc")]

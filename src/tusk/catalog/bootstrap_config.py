@@ -68,9 +68,12 @@ AUTO_CONF = "# Written by ALTER SYSTEM, which replaces this file: changes made b
 def _line(item: Parameter, value: str | None) -> str:
     """``#name = default`` or ``name = value`` with a note on when a change takes effect."""
     shown = item.format(item.boot_value) if value is None else value
-    if item.vartype == "string" or not shown or (item.vartype == "enum" and "-" in shown):
-        shown = quote_value(shown)
-    elif value is not None and not all(c.isalnum() or c in "_.+-" for c in shown):
+    if (
+        item.vartype == "string"
+        or not shown
+        or (item.vartype == "enum" and "-" in shown)
+        or (value is not None and not all(c.isalnum() or c in "_.+-" for c in shown))
+    ):
         shown = quote_value(shown)
     text = f"{'#' if value is None else ''}{item.name} = {shown}"
     note = _CONTEXT_NOTE.get(item.context, "")

@@ -97,7 +97,9 @@ _reader: Reader = facts_reader
 _hash_key: Callable[[tuple[str, ...], tuple[Any, ...]], int] | None = None
 
 
-def set_reader(reader: Reader | None, hash_key: Callable[[tuple[str, ...], tuple[Any, ...]], int] | None = None) -> None:
+def set_reader(
+    reader: Reader | None, hash_key: Callable[[tuple[str, ...], tuple[Any, ...]], int] | None = None
+) -> None:
     """Choose where cache misses are answered: None is the built-in facts. Empties the caches."""
     global _reader, _hash_key
     _reader = facts_reader if reader is None else reader

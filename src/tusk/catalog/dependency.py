@@ -15,19 +15,42 @@ from tusk.catalog.cache import scan_rows
 from tusk.catalog.objectaddress import ObjectAddress, object_description
 from tusk.catalog.rows import PgDepend, PgShdepend
 from tusk.catalog.session import session
-from tusk.errors import Message, Severity, SqlError, errcode, report
+from tusk.errors import Severity, SqlError, errcode, report
 
-NORMAL, AUTO, INTERNAL, PARTITION_PRI, PARTITION_SEC, EXTENSION_MEMBER, AUTO_EXTENSION = "n", "a", "i", "P", "S", "e", "x"
+NORMAL, AUTO, INTERNAL, PARTITION_PRI, PARTITION_SEC, EXTENSION_MEMBER, AUTO_EXTENSION = (
+    "n",
+    "a",
+    "i",
+    "P",
+    "S",
+    "e",
+    "x",
+)
 RESTRICT, CASCADE = 0, 1
 FIRST_UNPINNED_OID = 12000
 PUBLIC_NAMESPACE = 2200
 MAX_REPORTED = 100
 
 # Flags of perform_deletion (PERFORM_DELETION_*).
-DELETION_INTERNAL, DELETION_CONCURRENTLY, DELETION_QUIETLY, DELETION_SKIP_ORIGINAL, DELETION_SKIP_EXTENSIONS = 1, 2, 4, 8, 16
+DELETION_INTERNAL, DELETION_CONCURRENTLY, DELETION_QUIETLY, DELETION_SKIP_ORIGINAL, DELETION_SKIP_EXTENSIONS = (
+    1,
+    2,
+    4,
+    8,
+    16,
+)
 
 # Why an object is going to be dropped.
-ORIGINAL, BY_NORMAL, BY_AUTO, BY_INTERNAL, BY_PARTITION, BY_EXTENSION, REVERSED, BY_SUBOBJECT = 1, 2, 4, 8, 16, 32, 64, 128
+ORIGINAL, BY_NORMAL, BY_AUTO, BY_INTERNAL, BY_PARTITION, BY_EXTENSION, REVERSED, BY_SUBOBJECT = (
+    1,
+    2,
+    4,
+    8,
+    16,
+    32,
+    64,
+    128,
+)
 
 # class id -> drops one object of that class, everything that depends on it being gone; `commands` and `heap` register.
 droppers: dict[int, Callable[[ObjectAddress, int], None]] = {}
@@ -197,7 +220,13 @@ def change_owner_dependency(classid: int, objid: int, owner: int) -> None:
 
 
 def update_acl_dependencies(
-    classid: int, objid: int, subid: int, owner: int, old_members: set[int], new_members: set[int], kind: str = SHARED_ACL
+    classid: int,
+    objid: int,
+    subid: int,
+    owner: int,
+    old_members: set[int],
+    new_members: set[int],
+    kind: str = SHARED_ACL,
 ) -> None:
     """Note which roles an object's ACL mentions now (updateAclDependencies)."""
     old, new = old_members - {owner}, new_members - {owner}
@@ -471,7 +500,10 @@ def _report(targets: _Targets, behavior: int, original: ObjectAddress | None, fl
             else "cannot drop desired object(s) because other objects depend on them"
         )
         raise SqlError(
-            errcode.DEPENDENT_OBJECTS_STILL_EXIST, text, detail="\n".join(shown), detail_log="\n".join(lines),
+            errcode.DEPENDENT_OBJECTS_STILL_EXIST,
+            text,
+            detail="\n".join(shown),
+            detail_log="\n".join(lines),
             hint="Use DROP ... CASCADE to drop the dependent objects too.",
         )
     if quiet or not lines:
@@ -479,8 +511,7 @@ def _report(targets: _Targets, behavior: int, original: ObjectAddress | None, fl
     if len(lines) == 1:
         report(Severity.NOTICE, lines[0])
     else:
-        report(Severity.NOTICE, f"drop cascades to {len(lines)} other objects", detail="\n".join(shown),
-               detail_log="\n".join(lines))
+        report(Severity.NOTICE, f"drop cascades to {len(lines)} other objects", detail="\n".join(shown))
 
 
 def perform_deletion(address: ObjectAddress, behavior: int, flags: int = 0) -> None:
@@ -562,7 +593,7 @@ for _classid, _catalog in {
     droppers[_classid] = drop_row(_catalog)
 
 __all__ = [
-    "AUTO", "AUTO_EXTENSION", "CASCADE", "EXTENSION_MEMBER", "INTERNAL", "Message", "NORMAL", "PARTITION_PRI",
+    "AUTO", "AUTO_EXTENSION", "CASCADE", "EXTENSION_MEMBER", "INTERNAL", "NORMAL", "PARTITION_PRI",
     "PARTITION_SEC", "RESTRICT", "ObjectAddress", "change_dependency", "change_owner_dependency",
     "change_tablespace_dependency", "check_shared_dependencies", "constraint_of_index", "copy_template_dependencies",
     "delete_comments", "delete_dependencies_of", "delete_dependencies_of_kind", "delete_dependency_on", "delete_one",

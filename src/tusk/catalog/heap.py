@@ -12,8 +12,8 @@ from typing import Any
 
 from tusk.catalog import cache as c
 from tusk.catalog import dependency as dep
-from tusk.catalog import objectaddress as oa
 from tusk.catalog import inval, relmap
+from tusk.catalog import objectaddress as oa
 from tusk.catalog._relcache import forget_relation, note_new_relation, relation_close, relation_open
 from tusk.catalog._tuples import (
     command_counter_increment,
@@ -30,7 +30,7 @@ from tusk.catalog.cache import lookup, scan_rows
 from tusk.catalog.facts import builtin_rows
 from tusk.catalog.namespace import get_relname_relid, truncate_identifier
 from tusk.catalog.objectaddress import ObjectAddress
-from tusk.catalog.rows import PgAttrdef, PgAttribute, PgClass, PgConstraint, PgType
+from tusk.catalog.rows import PgAttrdef, PgAttribute, PgClass, PgConstraint
 from tusk.catalog.session import session
 from tusk.errors import SqlError, errcode
 from tusk.transaction import _pending
@@ -95,9 +95,7 @@ def check_column_names(columns: Sequence[Column], relkind: str) -> None:
     seen = set()
     for column in columns:
         if relkind not in "vc" and column.name in SYSTEM_COLUMN_NAMES:
-            raise SqlError(
-                errcode.DUPLICATE_COLUMN, f'column name "{column.name}" conflicts with a system column name'
-            )
+            raise SqlError(errcode.DUPLICATE_COLUMN, f'column name "{column.name}" conflicts with a system column name')
         if column.name in seen:
             raise SqlError(errcode.DUPLICATE_COLUMN, f'column name "{column.name}" specified more than once')
         seen.add(column.name)
@@ -127,18 +125,28 @@ def move_array_type_away(oid: int) -> bool:
     return True
 
 
-def array_type_row(oid: int, name: str, namespace: int, owner: int, element: int, element_align: str,
-                   collation: int = 0) -> PgType:
+def array_type_row(
+    oid: int, name: str, namespace: int, owner: int, element: int, element_align: str, collation: int = 0
+) -> Any:
     """The pg_type row of an array type."""
     template = next(row for row in builtin_rows("pg_type") if row.typname == "_oid")
     return template.copy(
-        oid=oid, typname=name, typnamespace=namespace, typowner=owner, typelem=element, typarray=0, t_self=None,
-        typalign="d" if element_align == "d" else "i", typcollation=collation, typacl=None,
-    )  # type: ignore[no-any-return]
+        oid=oid,
+        typname=name,
+        typnamespace=namespace,
+        typowner=owner,
+        typelem=element,
+        typarray=0,
+        t_self=None,
+        typalign="d" if element_align == "d" else "i",
+        typcollation=collation,
+        typacl=None,
+    )
 
 
-def record_type_dependencies(row: Any, *, relation_kind: str = "", is_implicit_array: bool = False,
-                             extra: Iterable[ObjectAddress] = ()) -> None:
+def record_type_dependencies(
+    row: Any, *, relation_kind: str = "", is_implicit_array: bool = False, extra: Iterable[ObjectAddress] = ()
+) -> None:
     """The dependencies of a new type on what it is made of (GenerateTypeDependencies)."""
     own = ObjectAddress(oa.TYPE, row.oid)
     dependent_type = is_implicit_array or relation_kind == "c" or bool(row.typrelid and relation_kind)
@@ -171,7 +179,12 @@ def record_type_dependencies(row: Any, *, relation_kind: str = "", is_implicit_a
 def _row_type(oid: int, name: str, namespace: int, owner: int, relation: int, array: int) -> Any:
     template = next(row for row in builtin_rows("pg_type") if row.typrelid == PgClass.catalog_oid)
     return template.copy(
-        oid=oid, typname=name, typnamespace=namespace, typowner=owner, typrelid=relation, typarray=array,
+        oid=oid,
+        typname=name,
+        typnamespace=namespace,
+        typowner=owner,
+        typrelid=relation,
+        typarray=array,
         typacl=default_acl_for_new_object("type", owner, namespace),
     )
 
@@ -206,9 +219,10 @@ def create_relation(
     existing_type = lookup(c.TYPENAMENSP, name, namespace) if relkind in TYPED_KINDS else None
     if existing_type is not None and not move_array_type_away(existing_type.oid):
         raise SqlError(
-            errcode.DUPLICATE_OBJECT, f'type "{name}" already exists',
+            errcode.DUPLICATE_OBJECT,
+            f'type "{name}" already exists',
             hint="A relation has an associated type of the same name, so you must use a name that doesn't conflict "
-                 "with any existing type.",
+            "with any existing type.",
         )
     if tablespace == session.database_tablespace:
         tablespace = 0
@@ -300,7 +314,7 @@ def record_column_dependencies(relid: int, attnum: int, type_oid: int, collation
 def store_default(relid: int, attnum: int, expression: str, references: Iterable[ObjectAddress]) -> int:
     """Give a column a default or generation expression (StoreAttrDefault); returns the pg_attrdef row's OID."""
     attribute = lookup(c.ATTNUM, relid, attnum)
-    oid = new_oid("pg_attrdef")
+    oid: int = new_oid("pg_attrdef")
     insert_row(PgAttrdef(oid=oid, adrelid=relid, adnum=attnum, adbin=expression))
     if not attribute.atthasdef:
         update_row(attribute.copy(atthasdef=True), attribute)
@@ -370,7 +384,7 @@ def create_constraint(
     period: bool = False,
 ) -> int:
     """A pg_constraint row with its dependencies; returns its OID (CreateConstraintEntry)."""
-    oid = new_oid("pg_constraint")
+    oid: int = new_oid("pg_constraint")
     foreign = contype == "f"
     insert_row(
         PgConstraint(
@@ -390,8 +404,10 @@ def create_constraint(
         # A constraint goes with its columns, or with the table where it has none.
         columns = total_keys if total_keys is not None else keys
         dep.record_dependencies(
-            own, [ObjectAddress(oa.CLASS, relation, attnum) for attnum in columns if attnum]
-            or [ObjectAddress(oa.CLASS, relation)], dep.AUTO,
+            own,
+            [ObjectAddress(oa.CLASS, relation, attnum) for attnum in columns if attnum]
+            or [ObjectAddress(oa.CLASS, relation)],
+            dep.AUTO,
         )
     if type_oid:
         dep.record_dependency(own, ObjectAddress(oa.TYPE, type_oid), dep.AUTO)
@@ -407,15 +423,27 @@ def create_constraint(
             needed += [ObjectAddress(oa.OPERATOR, operator) for operator in dict.fromkeys(operators)]
     if expression is not None:
         needed += [t for t in dict.fromkeys(references) if not (t.classid == oa.CLASS and t.objid == relation)]
-        own_columns = [t for t in dict.fromkeys(references) if t.classid == oa.CLASS and t.objid == relation and t.subid]
+        own_columns = [
+            t for t in dict.fromkeys(references) if t.classid == oa.CLASS and t.objid == relation and t.subid
+        ]
         known = set(total_keys if total_keys is not None else keys)
         dep.record_dependencies(own, [t for t in own_columns if t.subid not in known], dep.AUTO)
     dep.record_dependencies(own, needed)
     return oid
 
 
-def store_check(relid: int, name: str, expression: str, references: Sequence[ObjectAddress], *, enforced: bool = True,
-                validated: bool = True, is_local: bool = True, inherit_count: int = 0, no_inherit: bool = False) -> int:
+def store_check(
+    relid: int,
+    name: str,
+    expression: str,
+    references: Sequence[ObjectAddress],
+    *,
+    enforced: bool = True,
+    validated: bool = True,
+    is_local: bool = True,
+    inherit_count: int = 0,
+    no_inherit: bool = False,
+) -> int:
     """A CHECK constraint of a table (StoreRelCheck); the caller updates relchecks through `set_check_count`."""
     columns = sorted({t.subid for t in references if t.classid == oa.CLASS and t.objid == relid and t.subid > 0})
     namespace = lookup(c.RELOID, relid).relnamespace
@@ -425,8 +453,16 @@ def store_check(relid: int, name: str, expression: str, references: Sequence[Obj
     )  # fmt: skip
 
 
-def store_not_null(relid: int, name: str, attnum: int, *, validated: bool = True, is_local: bool = True,
-                   inherit_count: int = 0, no_inherit: bool = False) -> int:
+def store_not_null(
+    relid: int,
+    name: str,
+    attnum: int,
+    *,
+    validated: bool = True,
+    is_local: bool = True,
+    inherit_count: int = 0,
+    no_inherit: bool = False,
+) -> int:
     """A NOT NULL constraint of a table (StoreRelNotNull)."""
     namespace = lookup(c.RELOID, relid).relnamespace
     return create_constraint(
@@ -444,7 +480,9 @@ def set_check_count(relid: int, count: int) -> None:
         inval.invalidate_relcache(relid)
 
 
-def choose_constraint_name(name1: str, name2: str | None, label: str, namespace: int, others: Iterable[str] = ()) -> str:
+def choose_constraint_name(
+    name1: str, name2: str | None, label: str, namespace: int, others: Iterable[str] = ()
+) -> str:
     """A free constraint name such as ``table_column_check`` (ChooseConstraintName)."""
     taken = set(others) | {row.conname for row in scan_rows("pg_constraint", connamespace=namespace)}
     suffix, number = label, 0

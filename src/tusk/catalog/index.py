@@ -137,9 +137,7 @@ def create_index(
         namespace = table.relnamespace
         if get_relname_relid(name, namespace):
             raise SqlError(errcode.DUPLICATE_TABLE, f'relation "{name}" already exists')
-        if constraint is not None and any(
-            row.conname == name for row in scan_rows("pg_constraint", conrelid=heap_oid)
-        ):
+        if constraint is not None and any(row.conname == name for row in scan_rows("pg_constraint", conrelid=heap_oid)):
             raise SqlError(
                 errcode.DUPLICATE_OBJECT, f'constraint "{name}" for relation "{table.relname}" already exists'
             )
@@ -229,7 +227,9 @@ def _record_index(
         dep.record_dependencies(own, [ObjectAddress(oa.CLASS, heap_oid, attnum) for attnum in columns], kind)
         if not columns and not (has_expressions and any(t.objid == heap_oid for t in references)):
             dep.record_dependency(own, ObjectAddress(oa.CLASS, heap_oid), kind)
-    wanted = [ObjectAddress(oa.COLLATION, oid) for oid in dict.fromkeys(collations) if oid not in (0, DEFAULT_COLLATION_OID)]
+    wanted = [
+        ObjectAddress(oa.COLLATION, oid) for oid in dict.fromkeys(collations) if oid not in (0, DEFAULT_COLLATION_OID)
+    ]
     wanted += [ObjectAddress(oa.OPCLASS, oid) for oid in dict.fromkeys(opclasses)]
     dep.record_dependencies(own, wanted)
     unique_references = list(dict.fromkeys(references))

@@ -17,7 +17,20 @@ from tusk.wal.bootstrap import bootstrap_wal, make_system_identifier
 from tusk.wal.controlfile import CheckPoint
 
 AUTH_LOCAL = ("trust", "reject", "scram-sha-256", "md5", "password", "ident", "peer", "pam", "radius")
-AUTH_HOST = ("trust", "reject", "scram-sha-256", "md5", "password", "ident", "radius", "pam", "ldap", "cert", "gss", "oauth")
+AUTH_HOST = (
+    "trust",
+    "reject",
+    "scram-sha-256",
+    "md5",
+    "password",
+    "ident",
+    "radius",
+    "pam",
+    "ldap",
+    "cert",
+    "gss",
+    "oauth",
+)
 PASSWORD_METHODS = ("scram-sha-256", "md5", "password")
 
 
@@ -67,7 +80,7 @@ class Locales:
 
 
 def directory_state(path: Path) -> str:
-    """"absent", "empty", "lost+found", "dotfiles" or "filled" (pg_check_dir)."""
+    """ "absent", "empty", "lost+found", "dotfiles" or "filled" (pg_check_dir)."""
     try:
         names = set(os.listdir(path))
     except FileNotFoundError:
@@ -140,7 +153,8 @@ def settle_locales(options: InitdbOptions) -> Locales:
     elif implied is None:
         raise InitdbError(
             f'could not find suitable encoding for locale "{ctype}"',
-            "Rerun initdb with the -E option.\nTry \"initdb --help\" for more information.")
+            'Rerun initdb with the -E option.\nTry "initdb --help" for more information.',
+        )
     elif provider == "b" and implied == bootstrap_locale.SQL_ASCII:
         encoding = bootstrap_locale.UTF8
     else:
@@ -155,7 +169,8 @@ def settle_locales(options: InitdbOptions) -> Locales:
                 f"The encoding you selected ({bootstrap_locale.ENCODINGS[encoding]}) and the encoding that the selected "
                 f"locale uses ({bootstrap_locale.ENCODINGS[wanted or 0]}) do not match. This would lead to misbehavior in "
                 "various character string processing functions.\n"
-                "Rerun initdb and either do not specify an encoding explicitly, or choose a matching combination.")
+                "Rerun initdb and either do not specify an encoding explicitly, or choose a matching combination.",
+            )
     if encoding not in (bootstrap_locale.UTF8, bootstrap_locale.SQL_ASCII):
         raise InitdbError(f'server encoding "{bootstrap_locale.ENCODINGS[encoding]}" is not supported yet')
     search = options.text_search_config or bootstrap_locale.text_search_configuration(ctype)
@@ -170,14 +185,12 @@ def _check_options(options: InitdbOptions) -> None:
     if needs and options.password is None:
         raise InitdbError("must specify a password for the superuser to enable password authentication")
     if options.username.startswith("pg_"):
-        raise InitdbError(
-            f'superuser name "{options.username}" is disallowed; role names cannot begin with "pg_"'
-        )
+        raise InitdbError(f'superuser name "{options.username}" is disallowed; role names cannot begin with "pg_"')
     if len(options.username.encode()) > 63 or not options.username:
         raise InitdbError("role name is empty or too long")
     size = options.wal_segment_size_mb
     if not 1 <= size <= 1024 or size & (size - 1):
-        raise InitdbError('argument of --wal-segsize must be a power of two between 1 and 1024')
+        raise InitdbError("argument of --wal-segsize must be a power of two between 1 and 1024")
     for name, value in options.settings.items():
         known = parameter(name)
         if known is None:

@@ -27,7 +27,9 @@ create_temp_namespace: Callable[[], None] | None = None
 
 
 def _downcase_truncate(name: str) -> str:
-    return truncate_identifier(name.lower() if name.isascii() else "".join(ch.lower() if ch.isascii() else ch for ch in name))
+    return truncate_identifier(
+        name.lower() if name.isascii() else "".join(ch.lower() if ch.isascii() else ch for ch in name)
+    )
 
 
 def truncate_identifier(name: str) -> str:
@@ -82,7 +84,8 @@ def split_identifier_string(text: str, separator: str = ",") -> list[str] | None
 def _check_search_path(value: Any, _source: Any) -> Any:
     if split_identifier_string(value) is None:
         raise SqlError(
-            errcode.INVALID_PARAMETER_VALUE, f'invalid value for parameter "search_path": "{value}"',
+            errcode.INVALID_PARAMETER_VALUE,
+            f'invalid value for parameter "search_path": "{value}"',
             detail="List syntax is invalid.",
         )
     return value
@@ -334,9 +337,7 @@ def range_var_adjust_persistence(relation: Any, namespace: int) -> str:
                 raise SqlError(
                     errcode.INVALID_TABLE_DEFINITION, "cannot create relations in temporary schemas of other sessions"
                 )
-            raise SqlError(
-                errcode.INVALID_TABLE_DEFINITION, "cannot create temporary relation in non-temporary schema"
-            )
+            raise SqlError(errcode.INVALID_TABLE_DEFINITION, "cannot create temporary relation in non-temporary schema")
         return "t"
     if relation.relpersistence == "p":
         if is_temp_or_temp_toast_namespace(namespace):

@@ -9,7 +9,13 @@ from tusk.catalog import cache as c
 from tusk.catalog import namespace as ns
 from tusk.catalog.acl import role_name
 from tusk.catalog.cache import lookup, scan_rows
-from tusk.catalog.names import format_operator, format_procedure, format_type, quote_identifier, quote_qualified_identifier
+from tusk.catalog.names import (
+    format_operator,
+    format_procedure,
+    format_type,
+    quote_identifier,
+    quote_qualified_identifier,
+)
 from tusk.errors import SqlError, errcode
 
 AM, AMOP, AMPROC, ATTRDEF, AUTHID, AUTH_MEMBERS, CAST, CLASS = 2601, 2602, 2603, 2604, 1260, 1261, 2605, 1259
@@ -126,7 +132,9 @@ def _opclass(address: ObjectAddress) -> str | None:
         return None
     schema = None if ns.opclass_is_visible(address.objid) else ns.get_namespace_name(row.opcnamespace)
     method = lookup(c.AMOID, row.opcmethod).amname
-    return f"operator class {quote_qualified_identifier(schema, row.opcname)} for access method {quote_identifier(method)}"
+    return (
+        f"operator class {quote_qualified_identifier(schema, row.opcname)} for access method {quote_identifier(method)}"
+    )
 
 
 def _opfamily(address: ObjectAddress) -> str | None:
@@ -152,7 +160,9 @@ def _amproc(address: ObjectAddress) -> str | None:
 def _on_relation(noun: str, catalog: str, name: str, relation: str) -> Callable[[ObjectAddress], str | None]:
     def describe(address: ObjectAddress) -> str | None:
         row = _one(catalog, address.objid)
-        return row and f"{noun} {quote_identifier(getattr(row, name))} on {relation_description(getattr(row, relation))}"
+        return (
+            row and f"{noun} {quote_identifier(getattr(row, name))} on {relation_description(getattr(row, relation))}"
+        )
 
     return describe
 

@@ -46,8 +46,8 @@ def scram_secret(password: str, iterations: int = SCRAM_ITERATIONS, salt: bytes 
     client_key = hmac.digest(salted, b"Client Key", "sha256")
     server_key = hmac.digest(salted, b"Server Key", "sha256")
     stored_key = hashlib.sha256(client_key).digest()
-    encode = lambda data: base64.b64encode(data).decode()  # noqa: E731
-    return f"SCRAM-SHA-256${iterations}:{encode(salt)}${encode(stored_key)}:{encode(server_key)}"
+    parts = [base64.b64encode(data).decode() for data in (salt, stored_key, server_key)]
+    return f"SCRAM-SHA-256${iterations}:{parts[0]}${parts[1]}:{parts[2]}"
 
 
 def md5_secret(password: str, role: str) -> str:

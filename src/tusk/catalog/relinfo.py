@@ -135,7 +135,9 @@ class RelationInfo:
     def replica_identity_index(self) -> int:
         """The OID of the index that identifies rows in logical replication, 0 if none."""
         if self.form.relreplident == "d":
-            return next((r.indexrelid for r in self.index_rows if r.indisprimary and r.indisvalid and r.indimmediate), 0)
+            return next(
+                (r.indexrelid for r in self.index_rows if r.indisprimary and r.indisvalid and r.indimmediate), 0
+            )
         if self.form.relreplident == "i":
             return next((row.indexrelid for row in self.index_rows if row.indisreplident), 0)
         return 0

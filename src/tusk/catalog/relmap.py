@@ -11,7 +11,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from tusk.catalog.relmapfile import RELMAPPER_FILENAME, pack_relation_map, unpack_relation_map
+from tusk.catalog.relmapfile import RELMAPPER_FILENAME as RELMAPPER_FILENAME
+from tusk.catalog.relmapfile import pack_relation_map, unpack_relation_map
 from tusk.catalog.session import session
 from tusk.errors import Fatal, errcode
 

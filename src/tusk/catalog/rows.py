@@ -12,28 +12,28 @@ class PgAggregate(Row):
     """pg_aggregate."""
 
     __slots__ = (
-        "aggfnoid",
-        "aggkind",
-        "aggnumdirectargs",
-        "aggtransfn",
-        "aggfinalfn",
         "aggcombinefn",
-        "aggserialfn",
         "aggdeserialfn",
-        "aggmtransfn",
-        "aggminvtransfn",
-        "aggmfinalfn",
         "aggfinalextra",
-        "aggmfinalextra",
+        "aggfinalfn",
         "aggfinalmodify",
-        "aggmfinalmodify",
-        "aggsortop",
-        "aggtranstype",
-        "aggtransspace",
-        "aggmtranstype",
-        "aggmtransspace",
+        "aggfnoid",
         "agginitval",
+        "aggkind",
+        "aggmfinalextra",
+        "aggmfinalfn",
+        "aggmfinalmodify",
         "aggminitval",
+        "aggminvtransfn",
+        "aggmtransfn",
+        "aggmtransspace",
+        "aggmtranstype",
+        "aggnumdirectargs",
+        "aggserialfn",
+        "aggsortop",
+        "aggtransfn",
+        "aggtransspace",
+        "aggtranstype",
     )
     catalog_name = "pg_aggregate"
     catalog_oid = 2600
@@ -64,7 +64,7 @@ class PgAggregate(Row):
 class PgAm(Row):
     """pg_am."""
 
-    __slots__ = ("oid", "amname", "amhandler", "amtype",)
+    __slots__ = ("amhandler", "amname", "amtype", "oid")
     catalog_name = "pg_am"
     catalog_oid = 2601
     oid: int
@@ -77,15 +77,15 @@ class PgAmop(Row):
     """pg_amop."""
 
     __slots__ = (
-        "oid",
         "amopfamily",
         "amoplefttype",
-        "amoprighttype",
-        "amopstrategy",
-        "amoppurpose",
-        "amopopr",
         "amopmethod",
+        "amopopr",
+        "amoppurpose",
+        "amoprighttype",
         "amopsortfamily",
+        "amopstrategy",
+        "oid",
     )
     catalog_name = "pg_amop"
     catalog_oid = 2602
@@ -103,7 +103,7 @@ class PgAmop(Row):
 class PgAmproc(Row):
     """pg_amproc."""
 
-    __slots__ = ("oid", "amprocfamily", "amproclefttype", "amprocrighttype", "amprocnum", "amproc",)
+    __slots__ = ("amproc", "amprocfamily", "amproclefttype", "amprocnum", "amprocrighttype", "oid")
     catalog_name = "pg_amproc"
     catalog_oid = 2603
     oid: int
@@ -117,7 +117,7 @@ class PgAmproc(Row):
 class PgAttrdef(Row):
     """pg_attrdef."""
 
-    __slots__ = ("oid", "adrelid", "adnum", "adbin",)
+    __slots__ = ("adbin", "adnum", "adrelid", "oid")
     catalog_name = "pg_attrdef"
     catalog_oid = 2604
     oid: int
@@ -130,31 +130,31 @@ class PgAttribute(Row):
     """pg_attribute."""
 
     __slots__ = (
-        "attrelid",
-        "attname",
-        "atttypid",
-        "attlen",
-        "attnum",
-        "atttypmod",
-        "attndims",
-        "attbyval",
+        "attacl",
         "attalign",
-        "attstorage",
+        "attbyval",
+        "attcollation",
         "attcompression",
-        "attnotnull",
+        "attfdwoptions",
+        "attgenerated",
         "atthasdef",
         "atthasmissing",
         "attidentity",
-        "attgenerated",
+        "attinhcount",
         "attisdropped",
         "attislocal",
-        "attinhcount",
-        "attcollation",
-        "attstattarget",
-        "attacl",
-        "attoptions",
-        "attfdwoptions",
+        "attlen",
         "attmissingval",
+        "attname",
+        "attndims",
+        "attnotnull",
+        "attnum",
+        "attoptions",
+        "attrelid",
+        "attstattarget",
+        "attstorage",
+        "atttypid",
+        "atttypmod",
     )
     catalog_name = "pg_attribute"
     catalog_oid = 1249
@@ -188,7 +188,7 @@ class PgAttribute(Row):
 class PgAuthMembers(Row):
     """pg_auth_members."""
 
-    __slots__ = ("oid", "roleid", "member", "grantor", "admin_option", "inherit_option", "set_option",)
+    __slots__ = ("admin_option", "grantor", "inherit_option", "member", "oid", "roleid", "set_option")
     catalog_name = "pg_auth_members"
     catalog_oid = 1261
     oid: int
@@ -205,16 +205,16 @@ class PgAuthid(Row):
 
     __slots__ = (
         "oid",
-        "rolname",
-        "rolsuper",
-        "rolinherit",
-        "rolcreaterole",
-        "rolcreatedb",
-        "rolcanlogin",
-        "rolreplication",
         "rolbypassrls",
+        "rolcanlogin",
         "rolconnlimit",
+        "rolcreatedb",
+        "rolcreaterole",
+        "rolinherit",
+        "rolname",
         "rolpassword",
+        "rolreplication",
+        "rolsuper",
         "rolvaliduntil",
     )
     catalog_name = "pg_authid"
@@ -236,7 +236,7 @@ class PgAuthid(Row):
 class PgCast(Row):
     """pg_cast."""
 
-    __slots__ = ("oid", "castsource", "casttarget", "castfunc", "castcontext", "castmethod",)
+    __slots__ = ("castcontext", "castfunc", "castmethod", "castsource", "casttarget", "oid")
     catalog_name = "pg_cast"
     catalog_oid = 2605
     oid: int
@@ -252,39 +252,39 @@ class PgClass(Row):
 
     __slots__ = (
         "oid",
+        "relacl",
+        "relallfrozen",
+        "relallvisible",
+        "relam",
+        "relchecks",
+        "relfilenode",
+        "relforcerowsecurity",
+        "relfrozenxid",
+        "relhasindex",
+        "relhasrules",
+        "relhassubclass",
+        "relhastriggers",
+        "relispartition",
+        "relispopulated",
+        "relisshared",
+        "relkind",
+        "relminmxid",
         "relname",
         "relnamespace",
-        "reltype",
-        "reloftype",
-        "relowner",
-        "relam",
-        "relfilenode",
-        "reltablespace",
-        "relpages",
-        "reltuples",
-        "relallvisible",
-        "relallfrozen",
-        "reltoastrelid",
-        "relhasindex",
-        "relisshared",
-        "relpersistence",
-        "relkind",
         "relnatts",
-        "relchecks",
-        "relhasrules",
-        "relhastriggers",
-        "relhassubclass",
-        "relrowsecurity",
-        "relforcerowsecurity",
-        "relispopulated",
-        "relreplident",
-        "relispartition",
-        "relrewrite",
-        "relfrozenxid",
-        "relminmxid",
-        "relacl",
+        "reloftype",
         "reloptions",
+        "relowner",
+        "relpages",
         "relpartbound",
+        "relpersistence",
+        "relreplident",
+        "relrewrite",
+        "relrowsecurity",
+        "reltablespace",
+        "reltoastrelid",
+        "reltuples",
+        "reltype",
     )
     catalog_name = "pg_class"
     catalog_oid = 1259
@@ -328,18 +328,18 @@ class PgCollation(Row):
     """pg_collation."""
 
     __slots__ = (
-        "oid",
+        "collcollate",
+        "collctype",
+        "collencoding",
+        "collicurules",
+        "collisdeterministic",
+        "colllocale",
         "collname",
         "collnamespace",
         "collowner",
         "collprovider",
-        "collisdeterministic",
-        "collencoding",
-        "collcollate",
-        "collctype",
-        "colllocale",
-        "collicurules",
         "collversion",
+        "oid",
     )
     catalog_name = "pg_collation"
     catalog_oid = 3456
@@ -361,34 +361,34 @@ class PgConstraint(Row):
     """pg_constraint."""
 
     __slots__ = (
-        "oid",
-        "conname",
-        "connamespace",
-        "contype",
+        "conbin",
         "condeferrable",
         "condeferred",
         "conenforced",
-        "convalidated",
-        "conrelid",
-        "contypid",
-        "conindid",
-        "conparentid",
+        "conexclop",
+        "confdelsetcols",
+        "confdeltype",
+        "conffeqop",
+        "confkey",
+        "confmatchtype",
         "confrelid",
         "confupdtype",
-        "confdeltype",
-        "confmatchtype",
-        "conislocal",
+        "conindid",
         "coninhcount",
-        "connoinherit",
-        "conperiod",
+        "conislocal",
         "conkey",
-        "confkey",
+        "conname",
+        "connamespace",
+        "connoinherit",
+        "conparentid",
+        "conperiod",
         "conpfeqop",
         "conppeqop",
-        "conffeqop",
-        "confdelsetcols",
-        "conexclop",
-        "conbin",
+        "conrelid",
+        "contype",
+        "contypid",
+        "convalidated",
+        "oid",
     )
     catalog_name = "pg_constraint"
     catalog_oid = 2606
@@ -426,14 +426,14 @@ class PgConversion(Row):
     """pg_conversion."""
 
     __slots__ = (
-        "oid",
+        "condefault",
+        "conforencoding",
         "conname",
         "connamespace",
         "conowner",
-        "conforencoding",
-        "contoencoding",
         "conproc",
-        "condefault",
+        "contoencoding",
+        "oid",
     )
     catalog_name = "pg_conversion"
     catalog_oid = 2607
@@ -451,24 +451,24 @@ class PgDatabase(Row):
     """pg_database."""
 
     __slots__ = (
-        "oid",
-        "datname",
-        "datdba",
-        "encoding",
-        "datlocprovider",
-        "datistemplate",
-        "datallowconn",
-        "dathasloginevt",
-        "datconnlimit",
-        "datfrozenxid",
-        "datminmxid",
-        "dattablespace",
-        "datcollate",
-        "datctype",
-        "datlocale",
-        "daticurules",
-        "datcollversion",
         "datacl",
+        "datallowconn",
+        "datcollate",
+        "datcollversion",
+        "datconnlimit",
+        "datctype",
+        "datdba",
+        "datfrozenxid",
+        "dathasloginevt",
+        "daticurules",
+        "datistemplate",
+        "datlocale",
+        "datlocprovider",
+        "datminmxid",
+        "datname",
+        "dattablespace",
+        "encoding",
+        "oid",
     )
     catalog_name = "pg_database"
     catalog_oid = 1262
@@ -495,7 +495,7 @@ class PgDatabase(Row):
 class PgDbRoleSetting(Row):
     """pg_db_role_setting."""
 
-    __slots__ = ("setdatabase", "setrole", "setconfig",)
+    __slots__ = ("setconfig", "setdatabase", "setrole")
     catalog_name = "pg_db_role_setting"
     catalog_oid = 2964
     setdatabase: int
@@ -506,7 +506,7 @@ class PgDbRoleSetting(Row):
 class PgDefaultAcl(Row):
     """pg_default_acl."""
 
-    __slots__ = ("oid", "defaclrole", "defaclnamespace", "defaclobjtype", "defaclacl",)
+    __slots__ = ("defaclacl", "defaclnamespace", "defaclobjtype", "defaclrole", "oid")
     catalog_name = "pg_default_acl"
     catalog_oid = 826
     oid: int
@@ -519,7 +519,7 @@ class PgDefaultAcl(Row):
 class PgDepend(Row):
     """pg_depend."""
 
-    __slots__ = ("classid", "objid", "objsubid", "refclassid", "refobjid", "refobjsubid", "deptype",)
+    __slots__ = ("classid", "deptype", "objid", "objsubid", "refclassid", "refobjid", "refobjsubid")
     catalog_name = "pg_depend"
     catalog_oid = 2608
     classid: int
@@ -534,7 +534,7 @@ class PgDepend(Row):
 class PgDescription(Row):
     """pg_description."""
 
-    __slots__ = ("objoid", "classoid", "objsubid", "description",)
+    __slots__ = ("classoid", "description", "objoid", "objsubid")
     catalog_name = "pg_description"
     catalog_oid = 2609
     objoid: int
@@ -546,7 +546,7 @@ class PgDescription(Row):
 class PgEnum(Row):
     """pg_enum."""
 
-    __slots__ = ("oid", "enumtypid", "enumsortorder", "enumlabel",)
+    __slots__ = ("enumlabel", "enumsortorder", "enumtypid", "oid")
     catalog_name = "pg_enum"
     catalog_oid = 3501
     oid: int
@@ -558,7 +558,7 @@ class PgEnum(Row):
 class PgEventTrigger(Row):
     """pg_event_trigger."""
 
-    __slots__ = ("oid", "evtname", "evtevent", "evtowner", "evtfoid", "evtenabled", "evttags",)
+    __slots__ = ("evtenabled", "evtevent", "evtfoid", "evtname", "evtowner", "evttags", "oid")
     catalog_name = "pg_event_trigger"
     catalog_oid = 3466
     oid: int
@@ -574,14 +574,14 @@ class PgExtension(Row):
     """pg_extension."""
 
     __slots__ = (
-        "oid",
+        "extcondition",
+        "extconfig",
         "extname",
-        "extowner",
         "extnamespace",
+        "extowner",
         "extrelocatable",
         "extversion",
-        "extconfig",
-        "extcondition",
+        "oid",
     )
     catalog_name = "pg_extension"
     catalog_oid = 3079
@@ -598,7 +598,7 @@ class PgExtension(Row):
 class PgForeignDataWrapper(Row):
     """pg_foreign_data_wrapper."""
 
-    __slots__ = ("oid", "fdwname", "fdwowner", "fdwhandler", "fdwvalidator", "fdwacl", "fdwoptions",)
+    __slots__ = ("fdwacl", "fdwhandler", "fdwname", "fdwoptions", "fdwowner", "fdwvalidator", "oid")
     catalog_name = "pg_foreign_data_wrapper"
     catalog_oid = 2328
     oid: int
@@ -613,7 +613,7 @@ class PgForeignDataWrapper(Row):
 class PgForeignServer(Row):
     """pg_foreign_server."""
 
-    __slots__ = ("oid", "srvname", "srvowner", "srvfdw", "srvtype", "srvversion", "srvacl", "srvoptions",)
+    __slots__ = ("oid", "srvacl", "srvfdw", "srvname", "srvoptions", "srvowner", "srvtype", "srvversion")
     catalog_name = "pg_foreign_server"
     catalog_oid = 1417
     oid: int
@@ -629,7 +629,7 @@ class PgForeignServer(Row):
 class PgForeignTable(Row):
     """pg_foreign_table."""
 
-    __slots__ = ("ftrelid", "ftserver", "ftoptions",)
+    __slots__ = ("ftoptions", "ftrelid", "ftserver")
     catalog_name = "pg_foreign_table"
     catalog_oid = 3118
     ftrelid: int
@@ -641,27 +641,27 @@ class PgIndex(Row):
     """pg_index."""
 
     __slots__ = (
+        "indcheckxmin",
+        "indclass",
+        "indcollation",
+        "indexprs",
         "indexrelid",
-        "indrelid",
-        "indnatts",
-        "indnkeyatts",
-        "indisunique",
-        "indnullsnotdistinct",
-        "indisprimary",
-        "indisexclusion",
         "indimmediate",
         "indisclustered",
-        "indisvalid",
-        "indcheckxmin",
-        "indisready",
+        "indisexclusion",
         "indislive",
+        "indisprimary",
+        "indisready",
         "indisreplident",
+        "indisunique",
+        "indisvalid",
         "indkey",
-        "indcollation",
-        "indclass",
+        "indnatts",
+        "indnkeyatts",
+        "indnullsnotdistinct",
         "indoption",
-        "indexprs",
         "indpred",
+        "indrelid",
     )
     catalog_name = "pg_index"
     catalog_oid = 2610
@@ -691,7 +691,7 @@ class PgIndex(Row):
 class PgInherits(Row):
     """pg_inherits."""
 
-    __slots__ = ("inhrelid", "inhparent", "inhseqno", "inhdetachpending",)
+    __slots__ = ("inhdetachpending", "inhparent", "inhrelid", "inhseqno")
     catalog_name = "pg_inherits"
     catalog_oid = 2611
     inhrelid: int
@@ -703,7 +703,7 @@ class PgInherits(Row):
 class PgInitPrivs(Row):
     """pg_init_privs."""
 
-    __slots__ = ("objoid", "classoid", "objsubid", "privtype", "initprivs",)
+    __slots__ = ("classoid", "initprivs", "objoid", "objsubid", "privtype")
     catalog_name = "pg_init_privs"
     catalog_oid = 3394
     objoid: int
@@ -717,15 +717,15 @@ class PgLanguage(Row):
     """pg_language."""
 
     __slots__ = (
-        "oid",
+        "lanacl",
+        "laninline",
+        "lanispl",
         "lanname",
         "lanowner",
-        "lanispl",
-        "lanpltrusted",
         "lanplcallfoid",
-        "laninline",
+        "lanpltrusted",
         "lanvalidator",
-        "lanacl",
+        "oid",
     )
     catalog_name = "pg_language"
     catalog_oid = 2612
@@ -743,7 +743,7 @@ class PgLanguage(Row):
 class PgLargeobject(Row):
     """pg_largeobject."""
 
-    __slots__ = ("loid", "pageno", "data",)
+    __slots__ = ("data", "loid", "pageno")
     catalog_name = "pg_largeobject"
     catalog_oid = 2613
     loid: int
@@ -754,7 +754,7 @@ class PgLargeobject(Row):
 class PgLargeobjectMetadata(Row):
     """pg_largeobject_metadata."""
 
-    __slots__ = ("oid", "lomowner", "lomacl",)
+    __slots__ = ("lomacl", "lomowner", "oid")
     catalog_name = "pg_largeobject_metadata"
     catalog_oid = 2995
     oid: int
@@ -765,7 +765,7 @@ class PgLargeobjectMetadata(Row):
 class PgNamespace(Row):
     """pg_namespace."""
 
-    __slots__ = ("oid", "nspname", "nspowner", "nspacl",)
+    __slots__ = ("nspacl", "nspname", "nspowner", "oid")
     catalog_name = "pg_namespace"
     catalog_oid = 2615
     oid: int
@@ -779,14 +779,14 @@ class PgOpclass(Row):
 
     __slots__ = (
         "oid",
+        "opcdefault",
+        "opcfamily",
+        "opcintype",
+        "opckeytype",
         "opcmethod",
         "opcname",
         "opcnamespace",
         "opcowner",
-        "opcfamily",
-        "opcintype",
-        "opcdefault",
-        "opckeytype",
     )
     catalog_name = "pg_opclass"
     catalog_oid = 2616
@@ -806,20 +806,20 @@ class PgOperator(Row):
 
     __slots__ = (
         "oid",
+        "oprcanhash",
+        "oprcanmerge",
+        "oprcode",
+        "oprcom",
+        "oprjoin",
+        "oprkind",
+        "oprleft",
         "oprname",
         "oprnamespace",
-        "oprowner",
-        "oprkind",
-        "oprcanmerge",
-        "oprcanhash",
-        "oprleft",
-        "oprright",
-        "oprresult",
-        "oprcom",
         "oprnegate",
-        "oprcode",
+        "oprowner",
         "oprrest",
-        "oprjoin",
+        "oprresult",
+        "oprright",
     )
     catalog_name = "pg_operator"
     catalog_oid = 2617
@@ -856,7 +856,7 @@ class PgOpfamily(Row):
 class PgParameterAcl(Row):
     """pg_parameter_acl."""
 
-    __slots__ = ("oid", "parname", "paracl",)
+    __slots__ = ("oid", "paracl", "parname")
     catalog_name = "pg_parameter_acl"
     catalog_oid = 6243
     oid: int
@@ -868,14 +868,14 @@ class PgPartitionedTable(Row):
     """pg_partitioned_table."""
 
     __slots__ = (
-        "partrelid",
-        "partstrat",
-        "partnatts",
-        "partdefid",
         "partattrs",
         "partclass",
         "partcollation",
+        "partdefid",
         "partexprs",
+        "partnatts",
+        "partrelid",
+        "partstrat",
     )
     catalog_name = "pg_partitioned_table"
     catalog_oid = 3350
@@ -894,12 +894,12 @@ class PgPolicy(Row):
 
     __slots__ = (
         "oid",
-        "polname",
-        "polrelid",
         "polcmd",
+        "polname",
         "polpermissive",
-        "polroles",
         "polqual",
+        "polrelid",
+        "polroles",
         "polwithcheck",
     )
     catalog_name = "pg_policy"
@@ -919,35 +919,35 @@ class PgProc(Row):
 
     __slots__ = (
         "oid",
-        "proname",
-        "pronamespace",
-        "proowner",
-        "prolang",
-        "procost",
-        "prorows",
-        "provariadic",
-        "prosupport",
-        "prokind",
-        "prosecdef",
-        "proleakproof",
-        "proisstrict",
-        "proretset",
-        "provolatile",
-        "proparallel",
-        "pronargs",
-        "pronargdefaults",
-        "prorettype",
-        "proargtypes",
+        "proacl",
         "proallargtypes",
+        "proargdefaults",
         "proargmodes",
         "proargnames",
-        "proargdefaults",
-        "protrftypes",
-        "prosrc",
+        "proargtypes",
         "probin",
-        "prosqlbody",
         "proconfig",
-        "proacl",
+        "procost",
+        "proisstrict",
+        "prokind",
+        "prolang",
+        "proleakproof",
+        "proname",
+        "pronamespace",
+        "pronargdefaults",
+        "pronargs",
+        "proowner",
+        "proparallel",
+        "proretset",
+        "prorettype",
+        "prorows",
+        "prosecdef",
+        "prosqlbody",
+        "prosrc",
+        "prosupport",
+        "protrftypes",
+        "provariadic",
+        "provolatile",
     )
     catalog_name = "pg_proc"
     catalog_oid = 1255
@@ -988,15 +988,15 @@ class PgPublication(Row):
 
     __slots__ = (
         "oid",
+        "puballtables",
+        "pubdelete",
+        "pubgencols",
+        "pubinsert",
         "pubname",
         "pubowner",
-        "puballtables",
-        "pubinsert",
-        "pubupdate",
-        "pubdelete",
         "pubtruncate",
+        "pubupdate",
         "pubviaroot",
-        "pubgencols",
     )
     catalog_name = "pg_publication"
     catalog_oid = 6104
@@ -1015,7 +1015,7 @@ class PgPublication(Row):
 class PgPublicationNamespace(Row):
     """pg_publication_namespace."""
 
-    __slots__ = ("oid", "pnpubid", "pnnspid",)
+    __slots__ = ("oid", "pnnspid", "pnpubid")
     catalog_name = "pg_publication_namespace"
     catalog_oid = 6237
     oid: int
@@ -1026,7 +1026,7 @@ class PgPublicationNamespace(Row):
 class PgPublicationRel(Row):
     """pg_publication_rel."""
 
-    __slots__ = ("oid", "prpubid", "prrelid", "prqual", "prattrs",)
+    __slots__ = ("oid", "prattrs", "prpubid", "prqual", "prrelid")
     catalog_name = "pg_publication_rel"
     catalog_oid = 6106
     oid: int
@@ -1040,13 +1040,13 @@ class PgRange(Row):
     """pg_range."""
 
     __slots__ = (
-        "rngtypid",
-        "rngsubtype",
-        "rngmultitypid",
-        "rngcollation",
-        "rngsubopc",
         "rngcanonical",
+        "rngcollation",
+        "rngmultitypid",
         "rngsubdiff",
+        "rngsubopc",
+        "rngsubtype",
+        "rngtypid",
     )
     catalog_name = "pg_range"
     catalog_oid = 3541
@@ -1073,14 +1073,14 @@ class PgRewrite(Row):
     """pg_rewrite."""
 
     __slots__ = (
+        "ev_action",
+        "ev_class",
+        "ev_enabled",
+        "ev_qual",
+        "ev_type",
+        "is_instead",
         "oid",
         "rulename",
-        "ev_class",
-        "ev_type",
-        "ev_enabled",
-        "is_instead",
-        "ev_qual",
-        "ev_action",
     )
     catalog_name = "pg_rewrite"
     catalog_oid = 2618
@@ -1097,7 +1097,7 @@ class PgRewrite(Row):
 class PgSeclabel(Row):
     """pg_seclabel."""
 
-    __slots__ = ("objoid", "classoid", "objsubid", "provider", "label",)
+    __slots__ = ("classoid", "label", "objoid", "objsubid", "provider")
     catalog_name = "pg_seclabel"
     catalog_oid = 3596
     objoid: int
@@ -1111,14 +1111,14 @@ class PgSequence(Row):
     """pg_sequence."""
 
     __slots__ = (
-        "seqrelid",
-        "seqtypid",
-        "seqstart",
+        "seqcache",
+        "seqcycle",
         "seqincrement",
         "seqmax",
         "seqmin",
-        "seqcache",
-        "seqcycle",
+        "seqrelid",
+        "seqstart",
+        "seqtypid",
     )
     catalog_name = "pg_sequence"
     catalog_oid = 2224
@@ -1135,7 +1135,7 @@ class PgSequence(Row):
 class PgShdepend(Row):
     """pg_shdepend."""
 
-    __slots__ = ("dbid", "classid", "objid", "objsubid", "refclassid", "refobjid", "deptype",)
+    __slots__ = ("classid", "dbid", "deptype", "objid", "objsubid", "refclassid", "refobjid")
     catalog_name = "pg_shdepend"
     catalog_oid = 1214
     dbid: int
@@ -1150,7 +1150,7 @@ class PgShdepend(Row):
 class PgShdescription(Row):
     """pg_shdescription."""
 
-    __slots__ = ("objoid", "classoid", "description",)
+    __slots__ = ("classoid", "description", "objoid")
     catalog_name = "pg_shdescription"
     catalog_oid = 2396
     objoid: int
@@ -1161,7 +1161,7 @@ class PgShdescription(Row):
 class PgShseclabel(Row):
     """pg_shseclabel."""
 
-    __slots__ = ("objoid", "classoid", "provider", "label",)
+    __slots__ = ("classoid", "label", "objoid", "provider")
     catalog_name = "pg_shseclabel"
     catalog_oid = 3592
     objoid: int
@@ -1174,37 +1174,37 @@ class PgStatistic(Row):
     """pg_statistic."""
 
     __slots__ = (
-        "starelid",
         "staattnum",
-        "stainherit",
-        "stanullfrac",
-        "stawidth",
-        "stadistinct",
-        "stakind1",
-        "stakind2",
-        "stakind3",
-        "stakind4",
-        "stakind5",
-        "staop1",
-        "staop2",
-        "staop3",
-        "staop4",
-        "staop5",
         "stacoll1",
         "stacoll2",
         "stacoll3",
         "stacoll4",
         "stacoll5",
+        "stadistinct",
+        "stainherit",
+        "stakind1",
+        "stakind2",
+        "stakind3",
+        "stakind4",
+        "stakind5",
+        "stanullfrac",
         "stanumbers1",
         "stanumbers2",
         "stanumbers3",
         "stanumbers4",
         "stanumbers5",
+        "staop1",
+        "staop2",
+        "staop3",
+        "staop4",
+        "staop5",
+        "starelid",
         "stavalues1",
         "stavalues2",
         "stavalues3",
         "stavalues4",
         "stavalues5",
+        "stawidth",
     )
     catalog_name = "pg_statistic"
     catalog_oid = 2619
@@ -1246,14 +1246,14 @@ class PgStatisticExt(Row):
 
     __slots__ = (
         "oid",
-        "stxrelid",
+        "stxexprs",
+        "stxkeys",
+        "stxkind",
         "stxname",
         "stxnamespace",
         "stxowner",
-        "stxkeys",
+        "stxrelid",
         "stxstattarget",
-        "stxkind",
-        "stxexprs",
     )
     catalog_name = "pg_statistic_ext"
     catalog_oid = 3381
@@ -1271,7 +1271,7 @@ class PgStatisticExt(Row):
 class PgStatisticExtData(Row):
     """pg_statistic_ext_data."""
 
-    __slots__ = ("stxoid", "stxdinherit", "stxdndistinct", "stxddependencies", "stxdmcv", "stxdexpr",)
+    __slots__ = ("stxddependencies", "stxdexpr", "stxdinherit", "stxdmcv", "stxdndistinct", "stxoid")
     catalog_name = "pg_statistic_ext_data"
     catalog_oid = 3429
     stxoid: int
@@ -1287,23 +1287,23 @@ class PgSubscription(Row):
 
     __slots__ = (
         "oid",
-        "subdbid",
-        "subskiplsn",
-        "subname",
-        "subowner",
-        "subenabled",
         "subbinary",
-        "substream",
-        "subtwophasestate",
-        "subdisableonerr",
-        "subpasswordrequired",
-        "subrunasowner",
-        "subfailover",
         "subconninfo",
-        "subslotname",
-        "subsynccommit",
-        "subpublications",
+        "subdbid",
+        "subdisableonerr",
+        "subenabled",
+        "subfailover",
+        "subname",
         "suborigin",
+        "subowner",
+        "subpasswordrequired",
+        "subpublications",
+        "subrunasowner",
+        "subskiplsn",
+        "subslotname",
+        "substream",
+        "subsynccommit",
+        "subtwophasestate",
     )
     catalog_name = "pg_subscription"
     catalog_oid = 6100
@@ -1330,7 +1330,7 @@ class PgSubscription(Row):
 class PgSubscriptionRel(Row):
     """pg_subscription_rel."""
 
-    __slots__ = ("srsubid", "srrelid", "srsubstate", "srsublsn",)
+    __slots__ = ("srrelid", "srsubid", "srsublsn", "srsubstate")
     catalog_name = "pg_subscription_rel"
     catalog_oid = 6102
     srsubid: int
@@ -1342,7 +1342,7 @@ class PgSubscriptionRel(Row):
 class PgTablespace(Row):
     """pg_tablespace."""
 
-    __slots__ = ("oid", "spcname", "spcowner", "spcacl", "spcoptions",)
+    __slots__ = ("oid", "spcacl", "spcname", "spcoptions", "spcowner")
     catalog_name = "pg_tablespace"
     catalog_oid = 1213
     oid: int
@@ -1355,7 +1355,7 @@ class PgTablespace(Row):
 class PgTransform(Row):
     """pg_transform."""
 
-    __slots__ = ("oid", "trftype", "trflang", "trffromsql", "trftosql",)
+    __slots__ = ("oid", "trffromsql", "trflang", "trftosql", "trftype")
     catalog_name = "pg_transform"
     catalog_oid = 3576
     oid: int
@@ -1370,24 +1370,24 @@ class PgTrigger(Row):
 
     __slots__ = (
         "oid",
-        "tgrelid",
-        "tgparentid",
-        "tgname",
-        "tgfoid",
-        "tgtype",
-        "tgenabled",
-        "tgisinternal",
-        "tgconstrrelid",
-        "tgconstrindid",
-        "tgconstraint",
-        "tgdeferrable",
-        "tginitdeferred",
-        "tgnargs",
-        "tgattr",
         "tgargs",
-        "tgqual",
-        "tgoldtable",
+        "tgattr",
+        "tgconstraint",
+        "tgconstrindid",
+        "tgconstrrelid",
+        "tgdeferrable",
+        "tgenabled",
+        "tgfoid",
+        "tginitdeferred",
+        "tgisinternal",
+        "tgname",
+        "tgnargs",
         "tgnewtable",
+        "tgoldtable",
+        "tgparentid",
+        "tgqual",
+        "tgrelid",
+        "tgtype",
     )
     catalog_name = "pg_trigger"
     catalog_oid = 2620
@@ -1415,7 +1415,7 @@ class PgTrigger(Row):
 class PgTsConfig(Row):
     """pg_ts_config."""
 
-    __slots__ = ("oid", "cfgname", "cfgnamespace", "cfgowner", "cfgparser",)
+    __slots__ = ("cfgname", "cfgnamespace", "cfgowner", "cfgparser", "oid")
     catalog_name = "pg_ts_config"
     catalog_oid = 3602
     oid: int
@@ -1428,7 +1428,7 @@ class PgTsConfig(Row):
 class PgTsConfigMap(Row):
     """pg_ts_config_map."""
 
-    __slots__ = ("mapcfg", "maptokentype", "mapseqno", "mapdict",)
+    __slots__ = ("mapcfg", "mapdict", "mapseqno", "maptokentype")
     catalog_name = "pg_ts_config_map"
     catalog_oid = 3603
     mapcfg: int
@@ -1440,7 +1440,7 @@ class PgTsConfigMap(Row):
 class PgTsDict(Row):
     """pg_ts_dict."""
 
-    __slots__ = ("oid", "dictname", "dictnamespace", "dictowner", "dicttemplate", "dictinitoption",)
+    __slots__ = ("dictinitoption", "dictname", "dictnamespace", "dictowner", "dicttemplate", "oid")
     catalog_name = "pg_ts_dict"
     catalog_oid = 3600
     oid: int
@@ -1456,13 +1456,13 @@ class PgTsParser(Row):
 
     __slots__ = (
         "oid",
+        "prsend",
+        "prsheadline",
+        "prslextype",
         "prsname",
         "prsnamespace",
         "prsstart",
         "prstoken",
-        "prsend",
-        "prsheadline",
-        "prslextype",
     )
     catalog_name = "pg_ts_parser"
     catalog_oid = 3601
@@ -1479,7 +1479,7 @@ class PgTsParser(Row):
 class PgTsTemplate(Row):
     """pg_ts_template."""
 
-    __slots__ = ("oid", "tmplname", "tmplnamespace", "tmplinit", "tmpllexize",)
+    __slots__ = ("oid", "tmplinit", "tmpllexize", "tmplname", "tmplnamespace")
     catalog_name = "pg_ts_template"
     catalog_oid = 3764
     oid: int
@@ -1494,37 +1494,37 @@ class PgType(Row):
 
     __slots__ = (
         "oid",
-        "typname",
-        "typnamespace",
-        "typowner",
-        "typlen",
-        "typbyval",
-        "typtype",
-        "typcategory",
-        "typispreferred",
-        "typisdefined",
-        "typdelim",
-        "typrelid",
-        "typsubscript",
-        "typelem",
+        "typacl",
+        "typalign",
+        "typanalyze",
         "typarray",
+        "typbasetype",
+        "typbyval",
+        "typcategory",
+        "typcollation",
+        "typdefault",
+        "typdefaultbin",
+        "typdelim",
+        "typelem",
         "typinput",
-        "typoutput",
-        "typreceive",
-        "typsend",
+        "typisdefined",
+        "typispreferred",
+        "typlen",
         "typmodin",
         "typmodout",
-        "typanalyze",
-        "typalign",
-        "typstorage",
-        "typnotnull",
-        "typbasetype",
-        "typtypmod",
+        "typname",
+        "typnamespace",
         "typndims",
-        "typcollation",
-        "typdefaultbin",
-        "typdefault",
-        "typacl",
+        "typnotnull",
+        "typoutput",
+        "typowner",
+        "typreceive",
+        "typrelid",
+        "typsend",
+        "typstorage",
+        "typsubscript",
+        "typtype",
+        "typtypmod",
     )
     catalog_name = "pg_type"
     catalog_oid = 1247
@@ -1565,7 +1565,7 @@ class PgType(Row):
 class PgUserMapping(Row):
     """pg_user_mapping."""
 
-    __slots__ = ("oid", "umuser", "umserver", "umoptions",)
+    __slots__ = ("oid", "umoptions", "umserver", "umuser")
     catalog_name = "pg_user_mapping"
     catalog_oid = 1418
     oid: int

@@ -30,7 +30,7 @@ def create_namespace(name: str, owner: int, *, is_temp: bool = False) -> int:
     """A new schema; returns its OID (NamespaceCreate)."""
     if lookup(c.NAMESPACENAME, name) is not None:
         raise SqlError(errcode.DUPLICATE_SCHEMA, f'schema "{name}" already exists')
-    oid = new_oid("pg_namespace")
+    oid: int = new_oid("pg_namespace")
     acl = None if is_temp else default_acl_for_new_object("schema", owner, 0)
     insert_row(PgNamespace(oid=oid, nspname=name, nspowner=owner, nspacl=acl))
     dep.record_owner(oa.NAMESPACE, oid, owner)

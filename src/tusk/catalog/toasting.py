@@ -59,7 +59,6 @@ def _maximum_size(type_oid: int, typmod: int) -> int:
 
 def create_toast_table(relid: int, options: tuple[str, ...] | None = None) -> bool:
     """Give a table its TOAST table where it needs one and has none (create_toast_table); True if it did."""
-    from tusk.catalog.index import create_index
 
     row = lookup(c.RELOID, relid)
     if row.reltoastrelid or row.relkind not in "rm" or not needs_toast_table(relid):

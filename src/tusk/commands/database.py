@@ -55,7 +55,13 @@ def _option_text(item: Any) -> str:
     for field in ("sval", "ival", "boolval", "fval"):
         if hasattr(value, field):
             text = getattr(value, field)
-            return text if isinstance(text, str) else ("true" if text else "false") if isinstance(text, bool) else str(text)
+            return (
+                text
+                if isinstance(text, str)
+                else ("true" if text else "false")
+                if isinstance(text, bool)
+                else str(text)
+            )
     if hasattr(value, "names"):
         return ".".join(part.sval for part in value.names)
     raise SqlError(errcode.SYNTAX_ERROR, f"invalid value for parameter {item.defname}")
@@ -330,7 +336,9 @@ def _choose_oid(options: dict[str, Any], tablespace: int) -> int:
                 f'database OID {oid} is already in use by database "{existing[0].datname}"',
             )
         if relmap.database_path(oid, tablespace).exists():
-            raise SqlError(errcode.INVALID_PARAMETER_VALUE, f'data directory with the specified OID {oid} already exists')
+            raise SqlError(
+                errcode.INVALID_PARAMETER_VALUE, f"data directory with the specified OID {oid} already exists"
+            )
         return oid
     while True:
         oid = new_oid("pg_database")
@@ -353,14 +361,19 @@ def _copy_logged(source: Any, oid: int, tablespace: int) -> None:
 def _copy_files(source: Any, oid: int, tablespace: int) -> None:
     """Copy directories after a checkpoint; the WAL says only that (CreateDatabaseUsingFileCopy)."""
     checkpoint.request_checkpoint(
-        checkpoint.CHECKPOINT_IMMEDIATE | checkpoint.CHECKPOINT_FORCE | checkpoint.CHECKPOINT_WAIT | checkpoint.CHECKPOINT_FLUSH_ALL
+        checkpoint.CHECKPOINT_IMMEDIATE
+        | checkpoint.CHECKPOINT_FORCE
+        | checkpoint.CHECKPOINT_WAIT
+        | checkpoint.CHECKPOINT_FLUSH_ALL
     )
     for at in _tablespaces_of(source.oid):
         where = tablespace if at == source.dattablespace else at
         _database.copy_directory(relmap.database_path(source.oid, at), relmap.database_path(oid, where))
         _database.log_file_copy(oid, where, source.oid, at)
     # A crash must not replay the copying from a template that has changed since.
-    checkpoint.request_checkpoint(checkpoint.CHECKPOINT_IMMEDIATE | checkpoint.CHECKPOINT_FORCE | checkpoint.CHECKPOINT_WAIT)
+    checkpoint.request_checkpoint(
+        checkpoint.CHECKPOINT_IMMEDIATE | checkpoint.CHECKPOINT_FORCE | checkpoint.CHECKPOINT_WAIT
+    )
 
 
 def _tablespaces_of(database: int) -> list[int]:
@@ -412,7 +425,9 @@ def drop_database(statement: Any, context: UtilityContext) -> str | None:
     _database.drop_buffers(row.oid)
     forget_database_sync_requests(row.oid)
     # Others may have the files open for writing what the checkpointer was told of: let it finish.
-    checkpoint.request_checkpoint(checkpoint.CHECKPOINT_IMMEDIATE | checkpoint.CHECKPOINT_FORCE | checkpoint.CHECKPOINT_WAIT)
+    checkpoint.request_checkpoint(
+        checkpoint.CHECKPOINT_IMMEDIATE | checkpoint.CHECKPOINT_FORCE | checkpoint.CHECKPOINT_WAIT
+    )
     tablespaces = _tablespaces_of(row.oid)
     for tablespace in tablespaces:
         shutil.rmtree(relmap.database_path(row.oid, tablespace), ignore_errors=True)

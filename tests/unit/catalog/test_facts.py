@@ -2,8 +2,8 @@
 
 import pytest
 
-from tusk.catalog.cache import AMOPOPID, OPERNAMENSP, PROCNAMEARGSNSP, RELNAMENSP, TYPEOID, lookup, lookup_list
 from tusk.catalog._codec import codec_of
+from tusk.catalog.cache import AMOPOPID, OPERNAMENSP, PROCNAMEARGSNSP, RELNAMENSP, TYPEOID, lookup, lookup_list
 from tusk.catalog.facts import builtin_rows
 from tusk.catalog.rows import ROW_CLASSES
 

@@ -1,0 +1,3 @@
+from typing import Any
+
+def key_hash(types: tuple[str, ...], key: tuple[Any, ...]) -> int: ...
