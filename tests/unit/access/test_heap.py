@@ -327,3 +327,32 @@ def test_many_writers_and_a_crash(tmp_path):
     for block, (a, b) in enumerate(zip(pages, pages_after, strict=True)):
         differing = [i for i in range(8192) if a[i] != b[i]]
         assert not differing, (block, differing[:20], heap_work.tuple_of(a, differing[0]))
+
+
+def test_rows_to_index(cluster):
+    def body():
+        from tusk.access.heap import _build_scan, _table
+
+        rel = heap_work.state["rel"]
+        with transaction():
+            tids = [_table.insert_row(rel, [i, text("a"), 0]) for i in range(4)]
+        heap_work.statement("update_row", tids[0], [0, text("b"), 1])       # HOT: (0, 5) under root (0, 1)
+        heap_work.statement("delete_row", tids[1])
+        with transaction():
+            found, broken = _build_scan.rows_to_index(rel)
+            assert found == [((0, 3), (0, 3), True), ((0, 4), (0, 4), True), ((0, 5), (0, 1), True)]
+            assert not broken
+        other = Backend()
+        other.call(heap_work.open_table)
+        other.call(heap_work.begin)
+        other.call(heap_work.statement, "count_rows")                       # an old snapshot
+        other.call(heap_work.statement, "insert_row", [9, text("z"), 0])
+        heap_work.statement("update_row", tids[2], [2, text("c"), 1])
+        with transaction():
+            found, broken = _build_scan.rows_to_index(rel)
+            assert broken and ((0, 7), (0, 3), True) in found and (0, 3) not in [tid for tid, _, _ in found]
+            assert ((0, 6), (0, 6), True) in found
+        other.call(heap_work.end)
+        other.close()
+
+    cluster(body)
