@@ -41,6 +41,8 @@ MODULES = (
     "json_output",
     "json_functions",
     "jsonb_functions",
+    "jsonpath_format",
+    "jsonpath",
     "json_populate",
     "aggregates",
     "ordered_sets",

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Iterable
 
+from tusk.catalog.facts import builtin_rows
 from tusk.types.registry import registered_functions
 
 _INTERNAL = re.compile(
@@ -27,8 +28,7 @@ def names_of_server(dsn: str) -> Iterable[str]:
 
 def names_of_catalog() -> Iterable[str]:
     """prosrc of every internal function of the bootstrap facts."""
-    facts = importlib.import_module("tusk.catalog.facts")
-    return {row.prosrc for row in facts.rows("pg_proc") if row.prolang == 12}
+    return {row.prosrc for row in builtin_rows("pg_proc") if row.prolang == 12}
 
 
 def main(arguments: list[str]) -> int:

@@ -7,10 +7,12 @@ from typing import Any
 
 from tusk.catalog.cache import AMPROCNUM, CLAAMNAMENSP, PROCOID, TYPEOID, lookup, lookup_list
 from tusk.errors import SqlError, errcode, feature_not_supported
+from tusk.sql.analyze.typenames import parse_type_name, type_name_oid_typmod
 from tusk.sql.execute import _expr, _state
 from tusk.sql.execute._batch import Batch, RowShape
 from tusk.sql.execute._vectors import make_batch
 from tusk.sql.nodes import enums
+from tusk.types import session_services
 from tusk.types._kernel_datum import type_of
 from tusk.types.codec import codec_for
 from tusk.types.collate import locale_of
@@ -19,6 +21,10 @@ from tusk.types.values import Array
 
 BTREE_AM, HASH_AM = 403, 405
 MICROSECONDS_OF_DAY = 86_400_000_000
+
+# Statements run from here on: functions may ask for what the catalogs, the session and the analyzer know.
+session_services.install()
+services.provide("parse_type", lambda text: type_name_oid_typmod(None, parse_type_name(text)))
 
 
 class LateFunction:
