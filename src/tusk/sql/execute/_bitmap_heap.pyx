@@ -87,7 +87,7 @@ cdef class BitmapHeapScanState(ScanState):
     cdef Batch produce(self):
         cdef Batch out
         cdef bint recheck
-        if self.estate.epq is not None:
+        if self.estate.epq is not None and self.rti in self.estate.epq:
             return self.epq_batch()
         if self.bitmap is None:
             self.bitmap = self.left.make_bitmap()

@@ -14,21 +14,12 @@ from tusk.transaction._snapshot cimport Snapshot
 
 from tusk.errors import SqlError, errcode
 from tusk.sql.execute import nodes as _nodes  # noqa: F401  # registers the plan nodes
+from tusk.sql.execute import triggers
 from tusk.sql.nodes import enums
 
 FORWARD, BACKWARD = 1, -1
 
 cdef int CMD_SELECT = enums.CMD_SELECT
-cdef object _after_statement = None
-cdef object _before_statement = None
-
-
-def set_statement_hooks(before, after):
-    """before(estate) -> trigger queue level and after(estate): begin and end of a statement that modifies."""
-    global _before_statement, _after_statement
-    _before_statement = before
-    _after_statement = after
-
 
 class Column:
     """What RowDescription says of a result column."""
@@ -112,9 +103,6 @@ cdef class Executor:
         self.held = None
         for expr in estate.subplan_exprs:
             expr.forget()
-        if self.stmt.commandType != CMD_SELECT or self.stmt.hasModifyingCTE:
-            if _before_statement is not None:
-                _before_statement(estate)
         for state in estate.subplans:
             if state is not None:
                 state.open()
@@ -242,9 +230,8 @@ cdef class Executor:
         for state in self.estate.auxiliary_modifies:
             while state.next() is not None:
                 pass
-        if self.stmt.commandType != CMD_SELECT or self.stmt.hasModifyingCTE:
-            if _after_statement is not None:
-                _after_statement(self.estate)
+        if self.estate.triggers is not None:
+            triggers.fire_statement(self.estate)
 
     def end(self):
         """Release what the execution holds. The executor can be started again."""
@@ -261,6 +248,7 @@ cdef class Executor:
             self.estate.close_relations()
             self.estate.cte_stores.clear()
             self.estate.snapshot = None
+            self.estate.triggers = None
             self.held = None
             self.store = None
             self.window = None

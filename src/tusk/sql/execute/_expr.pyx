@@ -125,6 +125,22 @@ cdef class BatchPlaceholder(Expr):
         return &self.batch.cols[0]
 
 
+cdef class FlagExpr(Expr):
+    """``FlagExpr(bool_type)``: a truth value that somebody sets between evaluations of one row."""
+
+    cdef public bint value
+
+    def __init__(self, DatumType type):
+        self.type = type
+        self.typmod = -1
+        self.lanes()
+
+    cdef Vector *eval(self, ExprContext ctx, const uint16_t *sel, int n) except NULL:
+        self.out.values[0] = self.value
+        self.out.nulls[0] = 0
+        return &self.out
+
+
 cdef class RelabelExpr(Expr):
     """``RelabelExpr(arg, type, typmod, collation)``: the same Datums under another type."""
 

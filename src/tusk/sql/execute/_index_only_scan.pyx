@@ -125,7 +125,7 @@ cdef class IndexOnlyScanState(PlanState):
         cdef int n, m, limit
         cdef const uint16_t *sel
         cdef uint16_t *keep
-        if self.estate.epq is not None:
+        if self.estate.epq is not None and self.rti in self.estate.epq:
             raise feature_not_supported("recheck of an index-only scan")
         if not self.started:
             self.started = True

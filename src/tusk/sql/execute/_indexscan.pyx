@@ -79,7 +79,7 @@ cdef class IndexScanState(ScanState):
         cdef IndexScan scan
         cdef Batch out
         cdef int last, limit
-        if self.estate.epq is not None:
+        if self.estate.epq is not None and self.rti in self.estate.epq:
             return self.epq_batch()
         if not self.started:
             self.start()

@@ -235,7 +235,7 @@ cdef class ScanState(PlanState):
         """The one row that stands for this relation in a recheck."""
         cdef EpqTuple tup
         cdef Batch batch
-        if self.epq_done or self.rti not in self.estate.epq:
+        if self.epq_done:
             return None
         self.epq_done = True
         tup = self.estate.epq[self.rti]

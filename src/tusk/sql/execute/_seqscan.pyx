@@ -46,7 +46,7 @@ cdef class SeqScanState(ScanState):
         cdef HeapScan heap
         cdef Batch out
         cdef int i, most
-        if self.estate.epq is not None:
+        if self.estate.epq is not None and self.rti in self.estate.epq:
             return self.epq_batch()
         if self.heap is None:
             self.heap = begin_heap_scan(self.rel, self.estate.snapshot)

@@ -4,6 +4,7 @@ import time
 
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy
+from tusk.catalog._relcache cimport relation_close, relation_open
 from tusk.memory._interrupts cimport check_for_interrupts
 from tusk.sql.execute._batch cimport batch_row
 from tusk.types._kernel cimport BATCH_ROWS
@@ -11,10 +12,10 @@ from tusk.types._kernel_datum cimport datum_length, datum_to_python, datum_type,
 
 from tusk.errors import feature_not_supported
 from tusk.sql.nodes.base import Node
-from tusk.sql.execute import hooks
 
 cdef dict NODE_BUILDERS = {}
 _now = time.perf_counter
+cdef int AccessShareLock = 1
 
 
 def register_node(str name, object builder):
@@ -274,7 +275,8 @@ cdef class EState:
         """The relation of a range table entry; opened at first use (its lock is taken by then)."""
         cdef Relation rel = self.relations.get(rti)
         if rel is None:
-            rel = hooks.open_relation(self.rtable[rti - 1].relid)
+            rte = self.rtable[rti - 1]
+            rel = relation_open(rte.relid, rte.rellockmode or AccessShareLock)
             self.relations[rti] = rel
         return rel
 
@@ -289,7 +291,7 @@ cdef class EState:
     def close_relations(self):
         """Give the relations back; locks stay until the end of the transaction."""
         for rel in self.relations.values():
-            hooks.close_relation(rel)
+            relation_close(rel, 0)
         self.relations.clear()
 
     def param(self, int paramid):

@@ -66,7 +66,7 @@ cdef class TidScanState(ScanState):
         cdef int buf
         cdef long long nblocks
         cdef Batch out
-        if self.estate.epq is not None:
+        if self.estate.epq is not None and self.rti in self.estate.epq:
             return self.epq_batch()
         if self.places is None:
             self.places = self.find_places()
@@ -130,7 +130,7 @@ cdef class TidRangeScanState(ScanState):
         cdef OffsetNumber offsets[MAX_TUPLES_PER_PAGE]
         cdef HeapTupleHeaderData *headers[MAX_TUPLES_PER_PAGE]
         cdef uint32_t lengths[MAX_TUPLES_PER_PAGE]
-        if self.estate.epq is not None:
+        if self.estate.epq is not None and self.rti in self.estate.epq:
             return self.epq_batch()
         if not self.started:
             self.started = True

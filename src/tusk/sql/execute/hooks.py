@@ -5,15 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tusk.catalog import _relcache
 from tusk.errors import feature_not_supported
-
-
-def _open_relation(oid: int) -> Any:
-    raise LookupError(f"could not open relation with OID {oid}")
-
-
-def _nothing(*_arguments: Any) -> None:
-    return None
 
 
 def _no_function(row: Any, *_arguments: Any) -> Any:
@@ -25,9 +18,6 @@ def _no_sequence(oid: int) -> int:
 
 
 _hooks: dict[str, Callable[..., Any]] = {
-    # open_relation(oid) -> Relation: its lock is held already. close_relation(rel).
-    "open_relation": _open_relation,
-    "close_relation": _nothing,
     # procedure(pg_proc row, argument types, result type, collation, estate) -> callable over Python values
     "procedure": _no_function,
     # procedure_set(...) -> callable that returns an iterable of values or tuples
@@ -47,14 +37,14 @@ def call(name: str, *arguments: Any) -> Any:
     return _hooks[name](*arguments)
 
 
-def open_relation(oid: int) -> Any:
-    """The relation with this OID."""
-    return _hooks["open_relation"](oid)
+def open_relation(oid: int, lockmode: int = 1) -> Any:
+    """An open relation."""
+    return _relcache.relation_open(oid, lockmode)
 
 
 def close_relation(relation: Any) -> None:
-    """Give back what open_relation gave."""
-    _hooks["close_relation"](relation)
+    """Give it back; its lock stays until the end of the transaction."""
+    _relcache.relation_close(relation, 0)
 
 
 def procedure(row: Any, argument_types: tuple[int, ...], result_type: int, collation: int, estate: Any) -> Any:

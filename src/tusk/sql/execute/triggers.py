@@ -1,0 +1,190 @@
+"""AFTER triggers: the queue of row events, fired at the end of the statement or, deferred, before commit.
+
+Built-in triggers keep foreign keys (`referential`) and recheck deferrable unique constraints. Triggers in other
+languages go through the function's handler. BEFORE and INSTEAD OF triggers and statement triggers are not built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from tusk.catalog.cache import PROCOID, lookup
+from tusk.errors import feature_not_supported
+from tusk.sql.nodes import enums
+
+Tid = tuple[int, int]
+TRIGGER_ROW, TRIGGER_BEFORE, TRIGGER_INSERT, TRIGGER_DELETE, TRIGGER_UPDATE = 1, 2, 4, 8, 16
+TRIGGER_TRUNCATE, TRIGGER_INSTEAD = 32, 64
+EVENTS = {enums.CMD_INSERT: TRIGGER_INSERT, enums.CMD_DELETE: TRIGGER_DELETE, enums.CMD_UPDATE: TRIGGER_UPDATE}
+
+
+class Event(NamedTuple):
+    """One row event of one trigger."""
+
+    trigger: Any
+    relation: int
+    kind: int
+    old: Tid | None
+    new: Tid | None
+    index: int = 0
+
+
+class Queue:
+    """Events of one statement, then the deferred ones of the transaction."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def recheck_unique(self, relation: Any, index: Any, tid: Tid) -> None:
+        """A deferrable unique index may have a duplicate: look again later."""
+        for trigger in relation.extra.triggers:
+            if trigger.tgconstrindid == index.rd_id and _prosrc(trigger) == "unique_key_recheck":
+                self.events.append(Event(trigger, relation.rd_id, TRIGGER_INSERT, None, tid, index.rd_id))
+
+
+_deferred: list[Event] = []
+# Constraints set by SET CONSTRAINTS in this transaction: constraint oid (0: all) -> is deferred.
+_deferral: dict[int, bool] = {}
+_fire: dict[str, Callable[[Event, Any], None]] = {}
+
+
+def trigger_function(prosrc: str) -> Callable[[Callable[[Event, Any], None]], Callable[[Event, Any], None]]:
+    """Register a built-in trigger function: called with the event and the EState (None when deferred)."""
+
+    def decorate(function: Callable[[Event, Any], None]) -> Callable[[Event, Any], None]:
+        _fire[prosrc] = function
+        return function
+
+    return decorate
+
+
+def _prosrc(trigger: Any) -> str:
+    row = lookup(PROCOID, trigger.tgfoid)
+    return str(row.prosrc)
+
+
+def row_triggers(relation: Any, operation: int, on_conflict: int) -> list[Any]:
+    """The enabled AFTER ROW triggers that an operation may fire."""
+    if relation.extra is None:
+        return []
+    wanted = EVENTS[enums.CmdType(operation)]
+    if on_conflict == enums.ONCONFLICT_UPDATE:
+        wanted |= TRIGGER_UPDATE
+    found = []
+    for trigger in relation.extra.triggers:
+        if trigger.tgenabled == "D" or not trigger.tgtype & wanted:
+            continue
+        if trigger.tgtype & (TRIGGER_BEFORE | TRIGGER_INSTEAD) or not trigger.tgtype & TRIGGER_ROW:
+            raise feature_not_supported("BEFORE, INSTEAD OF and statement triggers")
+        if _prosrc(trigger) == "unique_key_recheck":
+            continue
+        found.append(trigger)
+    return found
+
+
+def statement_queue(estate: Any) -> Queue:
+    """The queue of one statement."""
+    return Queue()
+
+
+def after_insert(estate: Any, relation: Any, triggers: list[Any], new: Tid) -> None:
+    """A row was inserted."""
+    for trigger in triggers:
+        if trigger.tgtype & TRIGGER_INSERT:
+            estate.triggers.events.append(Event(trigger, relation.rd_id, TRIGGER_INSERT, None, new))
+
+
+def after_update(estate: Any, relation: Any, triggers: list[Any], old: Tid, new: Tid) -> None:
+    """A row was updated."""
+    for trigger in triggers:
+        if trigger.tgtype & TRIGGER_UPDATE:
+            estate.triggers.events.append(Event(trigger, relation.rd_id, TRIGGER_UPDATE, old, new))
+
+
+def after_delete(estate: Any, relation: Any, triggers: list[Any], old: Tid) -> None:
+    """A row was deleted."""
+    for trigger in triggers:
+        if trigger.tgtype & TRIGGER_DELETE:
+            estate.triggers.events.append(Event(trigger, relation.rd_id, TRIGGER_DELETE, old, None))
+
+
+def end_of_modify(estate: Any, relations: list[Any], operation: int) -> None:
+    """A ModifyTable node has changed all its rows."""
+
+
+def is_deferred(trigger: Any) -> bool:
+    """Whether a trigger's events wait for the end of the transaction."""
+    if not trigger.tgdeferrable:
+        return False
+    if trigger.tgconstraint in _deferral:
+        return _deferral[trigger.tgconstraint]
+    if 0 in _deferral:
+        return _deferral[0]
+    return bool(trigger.tginitdeferred)
+
+
+def fire_statement(estate: Any) -> None:
+    """At the end of a statement: fire what is not deferred; firing may queue more events."""
+    queue = estate.triggers
+    while queue is not None and queue.events:
+        events, queue.events = queue.events, []
+        for event in events:
+            if is_deferred(event.trigger):
+                _deferred.append(event)
+            else:
+                fire(event, estate)
+    estate.triggers = None
+
+
+def fire_deferred(constraints: set[int] | None = None) -> None:
+    """Before commit (or for SET CONSTRAINTS ... IMMEDIATE, for some constraints only): fire what was deferred."""
+    while True:
+        chosen = [e for e in _deferred if constraints is None or e.trigger.tgconstraint in constraints]
+        if not chosen:
+            return
+        _deferred[:] = [e for e in _deferred if e not in chosen]
+        for event in chosen:
+            fire(event, None)
+
+
+def forget_deferred() -> None:
+    """At the end of a transaction."""
+    _deferred.clear()
+    _deferral.clear()
+
+
+def deferred_mark() -> int:
+    """How many events are deferred, to be given to `forget_deferred_after` when a savepoint is rolled back."""
+    return len(_deferred)
+
+
+def forget_deferred_after(mark: int) -> None:
+    """Forget events queued since a savepoint."""
+    del _deferred[mark:]
+
+
+def has_pending(relation: int) -> bool:
+    """Whether events of a relation wait (its definition must not change then)."""
+    return any(event.relation == relation for event in _deferred)
+
+
+def set_deferral(constraints: set[int] | None, deferred: bool) -> None:
+    """SET CONSTRAINTS for some constraints (None: all)."""
+    if constraints is None:
+        _deferral.clear()
+        _deferral[0] = deferred
+    else:
+        for constraint in constraints:
+            _deferral[constraint] = deferred
+    if not deferred:
+        fire_deferred(constraints)
+
+
+def fire(event: Event, estate: Any) -> None:
+    """Run one trigger."""
+    row = lookup(PROCOID, event.trigger.tgfoid)
+    function = _fire.get(row.prosrc) if row.prolang in (12, 13) else None
+    if function is None:
+        raise feature_not_supported(f"trigger function {row.proname}")
+    function(event, estate)
