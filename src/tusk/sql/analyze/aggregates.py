@@ -15,12 +15,25 @@ from tusk.sql.nodes import enums
 from tusk.sql.nodes.base import copy_tree, equal, replace
 from tusk.sql.nodes.make import make_target, make_var
 from tusk.sql.nodes.nodefuncs import (
-    expr_location, expr_type, increment_sublevels_up, locate_agg_of_level, locate_windowfunc,
-    mutate_levels, walk_levels,
+    expr_location,
+    expr_type,
+    increment_sublevels_up,
+    locate_agg_of_level,
+    locate_windowfunc,
+    mutate_levels,
+    walk_levels,
 )
 from tusk.sql.nodes.parsetree import Query
 from tusk.sql.nodes.primitives import (
-    Aggref, Const, FuncExpr, GroupingFunc, OpExpr, Param, RowExpr, Var, WindowFunc,
+    Aggref,
+    Const,
+    FuncExpr,
+    GroupingFunc,
+    OpExpr,
+    Param,
+    RowExpr,
+    Var,
+    WindowFunc,
 )
 
 
@@ -53,7 +66,8 @@ def transform_aggregate_call(
                     raise pstate.error(
                         errcode.UNDEFINED_FUNCTION,
                         f"could not identify an ordering operator for type {lk.format_type(expr_type(expr))}",
-                        expr_location(expr), detail="Aggregates with DISTINCT must be able to sort their inputs.",
+                        expr_location(expr),
+                        detail="Aggregates with DISTINCT must be able to sort their inputs.",
                     )
         pstate.next_resno = saved
     aggregate.args, aggregate.aggorder, aggregate.aggdistinct = targets, sort, distincts
@@ -68,9 +82,7 @@ def transform_grouping_func(pstate: ParseState, node: GroupingFunc) -> GroupingF
     from tusk.sql.analyze.expressions import transform_expr
 
     if len(node.args) > 31:
-        raise pstate.error(
-            errcode.TOO_MANY_ARGUMENTS, "GROUPING must have fewer than 32 arguments", node.location
-        )
+        raise pstate.error(errcode.TOO_MANY_ARGUMENTS, "GROUPING must have fewer than 32 arguments", node.location)
     args = [transform_expr(pstate, arg, pstate.expr_kind) for arg in node.args]
     result = GroupingFunc(args=args, location=node.location)
     _check_level(pstate, result)
@@ -78,22 +90,40 @@ def transform_grouping_func(pstate: ParseState, node: GroupingFunc) -> GroupingF
 
 
 _AGG_OK = frozenset(
-    (ExprKind.OTHER, ExprKind.HAVING, ExprKind.WINDOW_PARTITION, ExprKind.WINDOW_ORDER, ExprKind.SELECT_TARGET,
-     ExprKind.ORDER_BY, ExprKind.DISTINCT_ON)
+    (
+        ExprKind.OTHER,
+        ExprKind.HAVING,
+        ExprKind.WINDOW_PARTITION,
+        ExprKind.WINDOW_ORDER,
+        ExprKind.SELECT_TARGET,
+        ExprKind.ORDER_BY,
+        ExprKind.DISTINCT_ON,
+    )
 )
 _AGG_PLACES = {
-    ExprKind.JOIN_ON: "JOIN conditions", ExprKind.JOIN_USING: "JOIN conditions",
-    ExprKind.FROM_SUBSELECT: "FROM clause of their own query level", ExprKind.FROM_FUNCTION: "functions in FROM",
-    ExprKind.POLICY: "policy expressions", ExprKind.WINDOW_FRAME_RANGE: "window RANGE",
-    ExprKind.WINDOW_FRAME_ROWS: "window ROWS", ExprKind.WINDOW_FRAME_GROUPS: "window GROUPS",
-    ExprKind.MERGE_WHEN: "MERGE WHEN conditions", ExprKind.CHECK_CONSTRAINT: "check constraints",
-    ExprKind.DOMAIN_CHECK: "check constraints", ExprKind.COLUMN_DEFAULT: "DEFAULT expressions",
-    ExprKind.FUNCTION_DEFAULT: "DEFAULT expressions", ExprKind.INDEX_EXPRESSION: "index expressions",
-    ExprKind.INDEX_PREDICATE: "index predicates", ExprKind.STATS_EXPRESSION: "statistics expressions",
-    ExprKind.ALTER_COL_TRANSFORM: "transform expressions", ExprKind.EXECUTE_PARAMETER: "EXECUTE parameters",
-    ExprKind.TRIGGER_WHEN: "trigger WHEN conditions", ExprKind.PARTITION_BOUND: "partition bound",
+    ExprKind.JOIN_ON: "JOIN conditions",
+    ExprKind.JOIN_USING: "JOIN conditions",
+    ExprKind.FROM_SUBSELECT: "FROM clause of their own query level",
+    ExprKind.FROM_FUNCTION: "functions in FROM",
+    ExprKind.POLICY: "policy expressions",
+    ExprKind.WINDOW_FRAME_RANGE: "window RANGE",
+    ExprKind.WINDOW_FRAME_ROWS: "window ROWS",
+    ExprKind.WINDOW_FRAME_GROUPS: "window GROUPS",
+    ExprKind.MERGE_WHEN: "MERGE WHEN conditions",
+    ExprKind.CHECK_CONSTRAINT: "check constraints",
+    ExprKind.DOMAIN_CHECK: "check constraints",
+    ExprKind.COLUMN_DEFAULT: "DEFAULT expressions",
+    ExprKind.FUNCTION_DEFAULT: "DEFAULT expressions",
+    ExprKind.INDEX_EXPRESSION: "index expressions",
+    ExprKind.INDEX_PREDICATE: "index predicates",
+    ExprKind.STATS_EXPRESSION: "statistics expressions",
+    ExprKind.ALTER_COL_TRANSFORM: "transform expressions",
+    ExprKind.EXECUTE_PARAMETER: "EXECUTE parameters",
+    ExprKind.TRIGGER_WHEN: "trigger WHEN conditions",
+    ExprKind.PARTITION_BOUND: "partition bound",
     ExprKind.PARTITION_EXPRESSION: "partition key expressions",
-    ExprKind.GENERATED_COLUMN: "column generation expressions", ExprKind.CALL_ARGUMENT: "CALL arguments",
+    ExprKind.GENERATED_COLUMN: "column generation expressions",
+    ExprKind.CALL_ARGUMENT: "CALL arguments",
     ExprKind.COPY_WHERE: "COPY FROM WHERE conditions",
 }
 
@@ -101,9 +131,7 @@ _AGG_PLACES = {
 def _check_level(pstate: ParseState, node: Any) -> None:
     """Find the query an aggregate belongs to, and whether it may stand there."""
     is_agg = isinstance(node, Aggref)
-    level = _agg_level(
-        pstate, node.aggdirectargs if is_agg else [], node.args, node.aggfilter if is_agg else None
-    )
+    level = _agg_level(pstate, node.aggdirectargs if is_agg else [], node.args, node.aggfilter if is_agg else None)
     node.agglevelsup = level
     owner = pstate
     for _ in range(level):
@@ -144,12 +172,14 @@ class _Levels:
             if (isinstance(node, FuncExpr) and node.funcretset) or (isinstance(node, OpExpr) and node.opretset):
                 raise self.pstate.error(
                     errcode.FEATURE_NOT_SUPPORTED,
-                    "aggregate function calls cannot contain set-returning function calls", expr_location(node),
+                    "aggregate function calls cannot contain set-returning function calls",
+                    expr_location(node),
                     hint="You might be able to move the set-returning function into a LATERAL FROM item.",
                 )
             if isinstance(node, WindowFunc):
                 raise self.pstate.error(
-                    errcode.GROUPING_ERROR, "aggregate function calls cannot contain window function calls",
+                    errcode.GROUPING_ERROR,
+                    "aggregate function calls cannot contain window function calls",
                     node.location,
                 )
         return None
@@ -164,7 +194,8 @@ def _agg_level(pstate: ParseState, direct: list[Any], args: list[Any], condition
 
     def nested(tree: Any) -> SqlError:
         return pstate.error(
-            errcode.GROUPING_ERROR, "aggregate function calls cannot be nested",
+            errcode.GROUPING_ERROR,
+            "aggregate function calls cannot be nested",
             locate_agg_of_level(tree, level) or -1,
         )
 
@@ -189,8 +220,11 @@ def _agg_level(pstate: ParseState, direct: list[Any], args: list[Any], condition
 
 _WINDOW_OK = frozenset((ExprKind.OTHER, ExprKind.SELECT_TARGET, ExprKind.ORDER_BY, ExprKind.DISTINCT_ON))
 _WINDOW_PLACES = {
-    **_AGG_PLACES, ExprKind.WINDOW_PARTITION: "window definitions", ExprKind.WINDOW_ORDER: "window definitions",
-    ExprKind.WINDOW_FRAME_RANGE: "window definitions", ExprKind.WINDOW_FRAME_ROWS: "window definitions",
+    **_AGG_PLACES,
+    ExprKind.WINDOW_PARTITION: "window definitions",
+    ExprKind.WINDOW_ORDER: "window definitions",
+    ExprKind.WINDOW_FRAME_RANGE: "window definitions",
+    ExprKind.WINDOW_FRAME_ROWS: "window definitions",
     ExprKind.WINDOW_FRAME_GROUPS: "window definitions",
 }
 
@@ -204,9 +238,7 @@ def transform_window_call(pstate: ParseState, function: WindowFunc, definition: 
     kind = pstate.expr_kind
     if kind not in _WINDOW_OK:
         place = _WINDOW_PLACES.get(kind) or kind_name(kind)
-        raise pstate.error(
-            errcode.WINDOWING_ERROR, f"window functions are not allowed in {place}", function.location
-        )
+        raise pstate.error(errcode.WINDOWING_ERROR, f"window functions are not allowed in {place}", function.location)
     if definition.name:
         for number, known in enumerate(pstate.windowdefs, 1):
             if known.name == definition.name:
@@ -219,7 +251,8 @@ def transform_window_call(pstate: ParseState, function: WindowFunc, definition: 
     else:
         for number, known in enumerate(pstate.windowdefs, 1):
             if (
-                known.refname == definition.refname and known.frameOptions == definition.frameOptions
+                known.refname == definition.refname
+                and known.frameOptions == definition.frameOptions
                 and equal(known.partitionClause, definition.partitionClause)
                 and equal(known.orderClause, definition.orderClause)
                 and equal(known.startOffset, definition.startOffset)
@@ -243,9 +276,7 @@ def _expand(node: Any) -> list[list[int]]:
     if kind == enums.GROUPING_SET_SIMPLE:
         return [list(content)]
     if kind == enums.GROUPING_SET_ROLLUP:
-        return [
-            [ref for part in content[:size] for ref in part.content] for size in range(len(content), -1, -1)
-        ]
+        return [[ref for part in content[:size] for ref in part.content] for size in range(len(content), -1, -1)]
     if kind == enums.GROUPING_SET_CUBE:
         return [
             [ref for i, part in enumerate(content) if mask >> i & 1 for ref in part.content]
@@ -301,7 +332,10 @@ def flatten_join_vars(query: Any, tree: Any) -> Any:
                 fields.append(mutate_levels(own, change, level))
                 names.append(name)
             row = RowExpr(
-                args=fields, row_typeid=node.vartype, row_format=enums.COERCE_IMPLICIT_CAST, colnames=names,
+                args=fields,
+                row_typeid=node.vartype,
+                row_format=enums.COERCE_IMPLICIT_CAST,
+                colnames=names,
                 location=node.location,
             )
             return _add_nulling(row, node)
@@ -348,9 +382,7 @@ class _Grouped:
         item = self.pstate.grouping_nsitem
         assert item is not None
         column = item.columns[number - 1]
-        var = make_var(
-            column.varno, column.varattno, column.vartype, column.vartypmod, column.varcollid, level
-        )
+        var = make_var(column.varno, column.varattno, column.vartype, column.vartypmod, column.varcollid, level)
         var.varnosyn, var.varattnosyn = column.varnosyn, column.varattnosyn
         if self.query.groupingSets and ref not in self.common:
             var.varnullingrels = var.varnullingrels | {item.rtindex}
@@ -389,7 +421,9 @@ class _Grouped:
             for number, target in enumerate(self.clauses, 1):
                 own = target.expr
                 if (
-                    isinstance(own, Var) and own.varno == node.varno and own.varattno == node.varattno
+                    isinstance(own, Var)
+                    and own.varno == node.varno
+                    and own.varattno == node.varattno
                     and own.varlevelsup == 0
                 ):
                     return self.var(number, target.ressortgroupref, level)
@@ -408,7 +442,8 @@ class _Grouped:
             )
         raise self.pstate.error(
             errcode.GROUPING_ERROR,
-            f'column "{name}" must appear in the GROUP BY clause or be used in an aggregate function', node.location,
+            f'column "{name}" must appear in the GROUP BY clause or be used in an aggregate function',
+            node.location,
             detail=(
                 "Direct arguments of an ordered-set aggregate must use only grouped columns."
                 if self.in_direct_args
@@ -440,15 +475,19 @@ class _Grouped:
             own = target.expr
             if isinstance(expr, Var):
                 if (
-                    expr.varlevelsup == level and isinstance(own, Var) and own.varno == expr.varno
-                    and own.varattno == expr.varattno and own.varlevelsup == 0
+                    expr.varlevelsup == level
+                    and isinstance(own, Var)
+                    and own.varno == expr.varno
+                    and own.varattno == expr.varattno
+                    and own.varlevelsup == 0
                 ):
                     return target.ressortgroupref  # type: ignore[no-any-return]
             elif level == 0 and equal(expr, own):
                 return target.ressortgroupref  # type: ignore[no-any-return]
         raise self.pstate.error(
             errcode.GROUPING_ERROR,
-            "arguments to GROUPING must be grouping expressions of the associated query level", expr_location(expr),
+            "arguments to GROUPING must be grouping expressions of the associated query level",
+            expr_location(expr),
         )
 
 

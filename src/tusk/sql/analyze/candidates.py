@@ -25,7 +25,12 @@ class Candidate:
     __slots__ = ("argnumbers", "args", "ndargs", "nvargs", "oid", "place", "row")
 
     def __init__(
-        self, row: Any, place: int, args: tuple[int, ...], nvargs: int = 0, ndargs: int = 0,
+        self,
+        row: Any,
+        place: int,
+        args: tuple[int, ...],
+        nvargs: int = 0,
+        ndargs: int = 0,
         argnumbers: list[int] | None = None,
     ) -> None:
         self.row = row
@@ -71,7 +76,11 @@ def _match_named(row: Any, nargs: int, names: list[str], include_out: bool) -> l
 
 
 def function_candidates(
-    names: list[str], nargs: int, argnames: list[str], expand_variadic: bool, expand_defaults: bool,
+    names: list[str],
+    nargs: int,
+    argnames: list[str],
+    expand_variadic: bool,
+    expand_defaults: bool,
     include_out: bool = False,
 ) -> list[Candidate]:
     """The functions of a name that so many arguments could call (FuncnameGetCandidates); ``nargs`` -1 is any."""
@@ -180,7 +189,8 @@ def select_candidate(inputs: list[int], candidates: list[Candidate]) -> Candidat
     slots = _unknown_slots(unknown, candidates)
     if slots is not None:
         kept = [
-            each for each in candidates
+            each
+            for each in candidates
             if all(
                 (row := lk.type_row(each.args[i])).typcategory == slots[i][0]
                 and (row.typispreferred or not slots[i][1])

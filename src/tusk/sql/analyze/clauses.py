@@ -9,7 +9,12 @@ from tusk.catalog.oids import INT8OID, TEXTOID, UNKNOWNOID
 from tusk.errors import SqlError, errcode
 from tusk.sql.analyze import lookup as lk
 from tusk.sql.analyze.coerce import (
-    IMPLICIT, IMPLICIT_CAST, can_coerce_type, coerce_to_boolean, coerce_to_specific_type, coerce_type,
+    IMPLICIT,
+    IMPLICIT_CAST,
+    can_coerce_type,
+    coerce_to_boolean,
+    coerce_to_specific_type,
+    coerce_type,
 )
 from tusk.sql.analyze.expressions import transform_expr
 from tusk.sql.analyze.joins import locate_var_of_level
@@ -21,7 +26,12 @@ from tusk.sql.nodes import enums, nodefuncs
 from tusk.sql.nodes.base import copy_tree, equal, replace
 from tusk.sql.nodes.literals import Integer, String
 from tusk.sql.nodes.nodefuncs import (
-    expr_collation, expr_location, expr_type, locate_agg_of_level, locate_windowfunc, strip_implicit_coercions,
+    expr_collation,
+    expr_location,
+    expr_type,
+    locate_agg_of_level,
+    locate_windowfunc,
+    strip_implicit_coercions,
 )
 from tusk.sql.nodes.parsetree import A_Const, ColumnRef, GroupingSet, SortBy, SortGroupClause, WindowClause, WindowDef
 from tusk.sql.nodes.primitives import RowExpr, TargetEntry
@@ -39,9 +49,7 @@ def transform_where(pstate: ParseState, clause: Any, kind: ExprKind, name: str) 
 def _check_var_free(pstate: ParseState, node: Any, name: str) -> None:
     location = locate_var_of_level(node, 0)
     if location is not None:
-        raise pstate.error(
-            errcode.INVALID_COLUMN_REFERENCE, f"argument of {name} must not contain variables", location
-        )
+        raise pstate.error(errcode.INVALID_COLUMN_REFERENCE, f"argument of {name} must not contain variables", location)
 
 
 def transform_limit(pstate: ParseState, clause: Any, kind: ExprKind, name: str, option: int) -> Any:
@@ -51,7 +59,9 @@ def transform_limit(pstate: ParseState, clause: Any, kind: ExprKind, name: str, 
     expr = coerce_to_specific_type(pstate, transform_expr(pstate, clause, kind), INT8OID, name)
     _check_var_free(pstate, expr, name)
     if (
-        kind == ExprKind.LIMIT and option == enums.LIMIT_OPTION_WITH_TIES and isinstance(clause, A_Const)
+        kind == ExprKind.LIMIT
+        and option == enums.LIMIT_OPTION_WITH_TIES
+        and isinstance(clause, A_Const)
         and clause.isnull
     ):
         raise SqlError(
@@ -103,16 +113,15 @@ def find_target_92(pstate: ParseState, node: Any, targets: list[TargetEntry], ki
                 return found
     if isinstance(node, A_Const):
         if not isinstance(node.val, Integer):
-            raise pstate.error(
-                errcode.SYNTAX_ERROR, f"non-integer constant in {kind_name(kind)}", node.location
-            )
+            raise pstate.error(errcode.SYNTAX_ERROR, f"non-integer constant in {kind_name(kind)}", node.location)
         wanted = node.val.ival
         visible = [target for target in targets if not target.resjunk]
         if 1 <= wanted <= len(visible):
             _check_92(pstate, visible[wanted - 1], kind)
             return visible[wanted - 1]
         raise pstate.error(
-            errcode.INVALID_COLUMN_REFERENCE, f"{kind_name(kind)} position {wanted} is not in select list",
+            errcode.INVALID_COLUMN_REFERENCE,
+            f"{kind_name(kind)} position {wanted} is not in select list",
             node.location,
         )
     return find_target_99(pstate, node, targets, kind)
@@ -167,7 +176,8 @@ def add_to_sort_list(
             eqop, reverse = lk.equality_op_for_ordering_op(sortop)
             if not eqop:
                 raise SqlError(
-                    errcode.WRONG_OBJECT_TYPE, f"operator {names[-1]} is not a valid ordering operator",
+                    errcode.WRONG_OBJECT_TYPE,
+                    f"operator {names[-1]} is not a valid ordering operator",
                     hint='Ordering operators must be "<" or ">" members of btree operator families.',
                 )
             hashable = lk.op_hashjoinable(eqop, type_oid)
@@ -181,8 +191,12 @@ def add_to_sort_list(
             nulls_first = sort.sortby_nulls == enums.SORTBY_NULLS_FIRST
         clauses.append(
             SortGroupClause(
-                tleSortGroupRef=assign_sort_ref(target, targets), eqop=eqop, sortop=sortop, reverse_sort=reverse,
-                nulls_first=nulls_first, hashable=hashable,
+                tleSortGroupRef=assign_sort_ref(target, targets),
+                eqop=eqop,
+                sortop=sortop,
+                reverse_sort=reverse,
+                nulls_first=nulls_first,
+                hashable=hashable,
             )
         )
     return clauses
@@ -198,7 +212,9 @@ def add_to_group_list(
             operators = sort_group_operators(type_oid, False, True, False)
         clauses.append(
             SortGroupClause(
-                tleSortGroupRef=assign_sort_ref(target, targets), eqop=operators.eq, sortop=operators.lt,
+                tleSortGroupRef=assign_sort_ref(target, targets),
+                eqop=operators.eq,
+                sortop=operators.lt,
                 hashable=operators.hashable,
             )
         )
@@ -310,9 +326,7 @@ class _Grouping:
             else:
                 content.append(_simple([self.expression(item, set(), False)], expr_location(item)))
         if node.kind == enums.GROUPING_SET_CUBE and len(content) > 12:
-            raise self.pstate.error(
-                errcode.TOO_MANY_COLUMNS, "CUBE is limited to 12 elements", node.location
-            )
+            raise self.pstate.error(errcode.TOO_MANY_COLUMNS, "CUBE is limited to 12 elements", node.location)
         return GroupingSet(kind=node.kind, content=content, location=node.location)
 
 
@@ -321,7 +335,11 @@ def _simple(refs: list[int], location: int) -> GroupingSet:
 
 
 def transform_group(
-    pstate: ParseState, items: list[Any], targets: list[TargetEntry], sort: list[SortGroupClause], kind: ExprKind,
+    pstate: ParseState,
+    items: list[Any],
+    targets: list[TargetEntry],
+    sort: list[SortGroupClause],
+    kind: ExprKind,
     sql99: bool,
 ) -> tuple[list[SortGroupClause], list[GroupingSet]]:
     """(group clauses, grouping sets) of GROUP BY or PARTITION BY (transformGroupClause)."""
@@ -389,7 +407,8 @@ def transform_distinct_on(
         if clause.tleSortGroupRef in refs:
             if skipped:
                 raise pstate.error(
-                    errcode.INVALID_COLUMN_REFERENCE, message,
+                    errcode.INVALID_COLUMN_REFERENCE,
+                    message,
                     expr_location(items[refs.index(clause.tleSortGroupRef)]),
                 )
             result.append(replace(clause))
@@ -429,12 +448,14 @@ def _window(
         if base is None:
             raise wrong(f'window "{definition.refname}" does not exist', code=errcode.UNDEFINED_OBJECT)
     order = transform_sort(pstate, definition.orderClause, targets, ExprKind.WINDOW_ORDER, True)
-    partition, _ = transform_group(
-        pstate, definition.partitionClause, targets, order, ExprKind.WINDOW_PARTITION, True
-    )
+    partition, _ = transform_group(pstate, definition.partitionClause, targets, order, ExprKind.WINDOW_PARTITION, True)
     result = WindowClause(
-        name=definition.name, refname=definition.refname, partitionClause=partition, orderClause=order,
-        frameOptions=definition.frameOptions, winref=number,
+        name=definition.name,
+        refname=definition.refname,
+        partitionClause=partition,
+        orderClause=order,
+        frameOptions=definition.frameOptions,
+        winref=number,
     )
     if base is not None:
         name = definition.refname
@@ -459,18 +480,14 @@ def _window(
         key = target_of(clause, targets).expr
         properties = lk.ordering_op_properties(clause.sortop)
         if properties is None:
-            raise SqlError(
-                errcode.INTERNAL_ERROR, f"operator {clause.sortop} is not a valid ordering operator"
-            )
+            raise SqlError(errcode.INTERNAL_ERROR, f"operator {clause.sortop} is not a valid ordering operator")
         family, intype, _ = properties
         result.inRangeColl = expr_collation(key)
         result.inRangeAsc = not clause.reverse_sort
         result.inRangeNullsFirst = clause.nulls_first
     if options & enums.FRAMEOPTION_GROUPS and not result.orderClause:
         raise wrong("GROUPS mode requires an ORDER BY clause")
-    result.startOffset, result.startInRangeFunc = _frame_offset(
-        pstate, options, family, intype, definition.startOffset
-    )
+    result.startOffset, result.startInRangeFunc = _frame_offset(pstate, options, family, intype, definition.startOffset)
     result.endOffset, result.endInRangeFunc = _frame_offset(pstate, options, family, intype, definition.endOffset)
     return result
 
@@ -498,21 +515,24 @@ def _frame_offset(pstate: ParseState, options: int, family: int, intype: int, cl
         if not procs:
             raise pstate.error(
                 errcode.FEATURE_NOT_SUPPORTED,
-                f"RANGE with offset PRECEDING/FOLLOWING is not supported for column type {column}", where,
+                f"RANGE with offset PRECEDING/FOLLOWING is not supported for column type {column}",
+                where,
             )
         if not fitting:
             raise pstate.error(
                 errcode.FEATURE_NOT_SUPPORTED,
                 f"RANGE with offset PRECEDING/FOLLOWING is not supported for column type {column} "
                 f"and offset type {lk.format_type(own)}",
-                where, hint="Cast the offset value to an appropriate type.",
+                where,
+                hint="Cast the offset value to an appropriate type.",
             )
         if len(fitting) > 1:
             raise pstate.error(
                 errcode.FEATURE_NOT_SUPPORTED,
                 "RANGE with offset PRECEDING/FOLLOWING has multiple interpretations for column type "
                 f"{column} and offset type {lk.format_type(own)}",
-                where, hint="Cast the offset value to the exact intended type.",
+                where,
+                hint="Cast the offset value to the exact intended type.",
             )
         node = coerce_to_specific_type(pstate, node, fitting[0].amprocrighttype, name)
         function = fitting[0].amproc

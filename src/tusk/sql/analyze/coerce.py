@@ -7,9 +7,24 @@ from typing import Any
 
 from tusk.catalog.cache import CASTSOURCETARGET, lookup, lookup_list
 from tusk.catalog.oids import (
-    ANYARRAYOID, ANYCOMPATIBLEARRAYOID, ANYCOMPATIBLEMULTIRANGEOID, ANYCOMPATIBLENONARRAYOID, ANYCOMPATIBLEOID,
-    ANYCOMPATIBLERANGEOID, ANYELEMENTOID, ANYENUMOID, ANYMULTIRANGEOID, ANYNONARRAYOID, ANYOID, ANYRANGEOID, BOOLOID,
-    INT4OID, INTERVALOID, RECORDOID, TEXTOID, UNKNOWNOID,
+    ANYARRAYOID,
+    ANYCOMPATIBLEARRAYOID,
+    ANYCOMPATIBLEMULTIRANGEOID,
+    ANYCOMPATIBLENONARRAYOID,
+    ANYCOMPATIBLEOID,
+    ANYCOMPATIBLERANGEOID,
+    ANYELEMENTOID,
+    ANYENUMOID,
+    ANYMULTIRANGEOID,
+    ANYNONARRAYOID,
+    ANYOID,
+    ANYRANGEOID,
+    BOOLOID,
+    INT4OID,
+    INTERVALOID,
+    RECORDOID,
+    TEXTOID,
+    UNKNOWNOID,
 )
 from tusk.errors import SqlError, errcode
 from tusk.sql.analyze import lookup as lk
@@ -20,15 +35,32 @@ from tusk.sql.nodes import enums
 from tusk.sql.nodes.base import replace
 from tusk.sql.nodes.make import make_bool_const, make_const, make_func, make_int4_const, make_relabel, make_var
 from tusk.sql.nodes.nodefuncs import (
-    expr_collation, expr_location, expr_type, expr_typmod, expression_returns_set,
+    expr_collation,
+    expr_location,
+    expr_type,
+    expr_typmod,
+    expression_returns_set,
 )
 from tusk.sql.nodes.primitives import (
-    ArrayCoerceExpr, CaseTestExpr, CoerceToDomain, CoerceViaIO, CollateExpr, Const, ConvertRowtypeExpr, FuncExpr,
-    Param, RelabelType, RowExpr, Var,
+    ArrayCoerceExpr,
+    CaseTestExpr,
+    CoerceToDomain,
+    CoerceViaIO,
+    CollateExpr,
+    Const,
+    ConvertRowtypeExpr,
+    FuncExpr,
+    Param,
+    RelabelType,
+    RowExpr,
+    Var,
 )
 
 IMPLICIT, ASSIGNMENT, PLPGSQL, EXPLICIT = (
-    enums.COERCION_IMPLICIT, enums.COERCION_ASSIGNMENT, enums.COERCION_PLPGSQL, enums.COERCION_EXPLICIT,
+    enums.COERCION_IMPLICIT,
+    enums.COERCION_ASSIGNMENT,
+    enums.COERCION_PLPGSQL,
+    enums.COERCION_EXPLICIT,
 )
 IMPLICIT_CAST, EXPLICIT_CAST = enums.COERCE_IMPLICIT_CAST, enums.COERCE_EXPLICIT_CAST
 RECORDARRAYOID = 2287
@@ -47,7 +79,12 @@ class Path(IntEnum):
 _CONTEXTS = {"i": IMPLICIT, "a": ASSIGNMENT, "e": EXPLICIT}
 _UNCHANGED = (ANYOID, ANYELEMENTOID, ANYNONARRAYOID, ANYCOMPATIBLEOID, ANYCOMPATIBLENONARRAYOID)
 _BASE_ONLY = (
-    ANYARRAYOID, ANYENUMOID, ANYRANGEOID, ANYMULTIRANGEOID, ANYCOMPATIBLEARRAYOID, ANYCOMPATIBLERANGEOID,
+    ANYARRAYOID,
+    ANYENUMOID,
+    ANYRANGEOID,
+    ANYMULTIRANGEOID,
+    ANYCOMPATIBLEARRAYOID,
+    ANYCOMPATIBLERANGEOID,
     ANYCOMPATIBLEMULTIRANGEOID,
 )
 
@@ -142,7 +179,13 @@ def can_coerce_type(sources: list[int], targets: list[int], context: int) -> boo
 
 
 def coerce_to_target_type(
-    pstate: ParseState | None, expr: Any, source: int, target: int, typmod: int, context: int, form: int,
+    pstate: ParseState | None,
+    expr: Any,
+    source: int,
+    target: int,
+    typmod: int,
+    context: int,
+    form: int,
     location: int = -1,
 ) -> Any:
     """The expression as a type and typmod; None when there is no such conversion (coerce_to_target_type)."""
@@ -160,7 +203,13 @@ def coerce_to_target_type(
 
 
 def coerce_type(
-    pstate: ParseState | None, node: Any, source: int, target: int, typmod: int, context: int, form: int,
+    pstate: ParseState | None,
+    node: Any,
+    source: int,
+    target: int,
+    typmod: int,
+    context: int,
+    form: int,
     location: int = -1,
 ) -> Any:
     """The expression as a type, length not yet applied; callers have asked `can_coerce_type` (coerce_type)."""
@@ -234,8 +283,14 @@ def _coerce_literal(
         with position_of_errors(pstate, node.location):
             value = literal_value(base, node.constvalue, input_typmod)
     result = Const(
-        consttype=base, consttypmod=input_typmod, constcollid=row.typcollation, constlen=row.typlen,
-        constvalue=value, constisnull=node.constisnull, constbyval=row.typbyval, location=node.location,
+        consttype=base,
+        consttypmod=input_typmod,
+        constcollid=row.typcollation,
+        constlen=row.typlen,
+        constvalue=value,
+        constisnull=node.constisnull,
+        constbyval=row.typbyval,
+        location=node.location,
     )
     if base != target:
         return coerce_to_domain(result, base, base_typmod, target, context, form, location, False)
@@ -263,15 +318,23 @@ def _build_coercion(
         if expr is None:
             raise SqlError(errcode.INTERNAL_ERROR, "failed to coerce array element type as expected")
         return ArrayCoerceExpr(
-            arg=node, elemexpr=expr, resulttype=target, resulttypmod=expr_typmod(expr),
-            coerceformat=enums.CoercionForm(form), location=location,
+            arg=node,
+            elemexpr=expr,
+            resulttype=target,
+            resulttypmod=expr_typmod(expr),
+            coerceformat=enums.CoercionForm(form),
+            location=location,
         )
     return CoerceViaIO(arg=node, resulttype=target, coerceformat=enums.CoercionForm(form), location=location)
 
 
 _FORM_FIELDS = {
-    FuncExpr: "funcformat", RelabelType: "relabelformat", CoerceViaIO: "coerceformat",
-    ArrayCoerceExpr: "coerceformat", ConvertRowtypeExpr: "convertformat", RowExpr: "row_format",
+    FuncExpr: "funcformat",
+    RelabelType: "relabelformat",
+    CoerceViaIO: "coerceformat",
+    ArrayCoerceExpr: "coerceformat",
+    ConvertRowtypeExpr: "convertformat",
+    RowExpr: "row_format",
     CoerceToDomain: "coercionformat",
 }
 
@@ -309,9 +372,7 @@ def apply_relabel(arg: Any, type_oid: int, typmod: int, collation: int, form: in
     return result
 
 
-def coerce_type_typmod(
-    node: Any, target: int, typmod: int, context: int, form: int, location: int, hide: bool
-) -> Any:
+def coerce_type_typmod(node: Any, target: int, typmod: int, context: int, form: int, location: int, hide: bool) -> Any:
     """The expression with a typmod applied (coerce_type_typmod)."""
     if typmod == expr_typmod(node):
         return node
@@ -331,15 +392,24 @@ def _coerce_record(pstate: ParseState | None, node: Any, target: int, context: i
 
         item = nsitem_by_rtindex(pstate, node.varno, node.varlevelsup)
         args = [
-            make_var(node.varno, number + 1, column.vartype, column.vartypmod, column.varcollid, node.varlevelsup,
-                     node.location)
+            make_var(
+                node.varno,
+                number + 1,
+                column.vartype,
+                column.vartypmod,
+                column.varcollid,
+                node.varlevelsup,
+                node.location,
+            )
             for number, column in enumerate(item.columns)
             if column.varno
         ]
     else:
         raise error_at(
-            pstate, errcode.CANNOT_COERCE,
-            f"cannot cast type {lk.format_type(RECORDOID)} to {lk.format_type(target)}", expr_location(node),
+            pstate,
+            errcode.CANNOT_COERCE,
+            f"cannot cast type {lk.format_type(RECORDOID)} to {lk.format_type(target)}",
+            expr_location(node),
         )
     base, base_typmod = lk.base_type_and_typmod(target, -1)
     new_args = []
@@ -348,8 +418,11 @@ def _coerce_record(pstate: ParseState | None, node: Any, target: int, context: i
 
     def mismatch(detail: str, where: int) -> SqlError:
         return error_at(
-            pstate, errcode.CANNOT_COERCE,
-            f"cannot cast type {lk.format_type(RECORDOID)} to {lk.format_type(target)}", where, detail=detail,
+            pstate,
+            errcode.CANNOT_COERCE,
+            f"cannot cast type {lk.format_type(RECORDOID)} to {lk.format_type(target)}",
+            where,
+            detail=detail,
         )
 
     for attribute in relation_info(lk.type_relid(base)).attributes:
@@ -367,8 +440,7 @@ def _coerce_record(pstate: ParseState | None, node: Any, target: int, context: i
         )
         if converted is None:
             raise mismatch(
-                f"Cannot cast type {lk.format_type(source)} to {lk.format_type(attribute.atttypid)} "
-                f"in column {count}.",
+                f"Cannot cast type {lk.format_type(source)} to {lk.format_type(attribute.atttypid)} in column {count}.",
                 expr_location(expr),
             )
         new_args.append(converted)
@@ -388,7 +460,8 @@ def coerce_to_boolean(pstate: ParseState | None, node: Any, construct: str) -> A
         result = coerce_to_target_type(pstate, node, source, BOOLOID, -1, ASSIGNMENT, IMPLICIT_CAST, -1)
         if result is None:
             raise error_at(
-                pstate, errcode.DATATYPE_MISMATCH,
+                pstate,
+                errcode.DATATYPE_MISMATCH,
                 f"argument of {construct} must be type boolean, not type {lk.format_type(source)}",
                 expr_location(node),
             )
@@ -404,16 +477,15 @@ def _reject_set(pstate: ParseState | None, node: Any, construct: str) -> None:
         )
 
 
-def coerce_to_specific_type(
-    pstate: ParseState | None, node: Any, target: int, construct: str, typmod: int = -1
-) -> Any:
+def coerce_to_specific_type(pstate: ParseState | None, node: Any, target: int, construct: str, typmod: int = -1) -> Any:
     """An argument of a construct as the type it needs (coerce_to_specific_type_typmod)."""
     source = expr_type(node)
     if source != target:
         result = coerce_to_target_type(pstate, node, source, target, typmod, ASSIGNMENT, IMPLICIT_CAST, -1)
         if result is None:
             raise error_at(
-                pstate, errcode.DATATYPE_MISMATCH,
+                pstate,
+                errcode.DATATYPE_MISMATCH,
                 f"argument of {construct} must be type {lk.format_type(target)}, not type {lk.format_type(source)}",
                 expr_location(node),
             )
@@ -426,7 +498,11 @@ def coerce_null_to_domain(type_oid: int, typmod: int, collation: int, length: in
     """A NULL as a (domain) type (coerce_null_to_domain)."""
     base, base_typmod = lk.base_type_and_typmod(type_oid, typmod)
     result: Any = Const(
-        consttype=base, consttypmod=base_typmod, constcollid=collation, constlen=length, constisnull=True,
+        consttype=base,
+        consttypmod=base_typmod,
+        constcollid=collation,
+        constlen=length,
+        constisnull=True,
         constbyval=byval,
     )
     if type_oid != base:
@@ -439,9 +515,7 @@ def parser_coercion_errposition(coerce_location: int, expr: Any) -> int:
     return coerce_location if coerce_location >= 0 else expr_location(expr)
 
 
-def select_common_type(
-    pstate: ParseState | None, exprs: list[Any], context: str | None
-) -> tuple[int, Any]:
+def select_common_type(pstate: ParseState | None, exprs: list[Any], context: str | None) -> tuple[int, Any]:
     """(type, the expression that has it) that several expressions can share; 42804, or 0 without ``context``."""
     chosen = exprs[0]
     current = expr_type(chosen)
@@ -461,7 +535,8 @@ def select_common_type(
             if context is None:
                 return 0, None
             raise error_at(
-                pstate, errcode.DATATYPE_MISMATCH,
+                pstate,
+                errcode.DATATYPE_MISMATCH,
                 f"{context} types {lk.format_type(current)} and {lk.format_type(other)} cannot be matched",
                 expr_location(expr),
             )
@@ -483,7 +558,8 @@ def coerce_to_common_type(pstate: ParseState | None, node: Any, target: int, con
         return node
     if not can_coerce_type([source], [target], IMPLICIT):
         raise error_at(
-            pstate, errcode.CANNOT_COERCE,
+            pstate,
+            errcode.CANNOT_COERCE,
             f"{context} could not convert type {lk.format_type(source)} to {lk.format_type(target)}",
             expr_location(node),
         )

@@ -16,7 +16,11 @@ from tusk.sql.nodes import enums, parsetree, primitives
 from tusk.sql.nodes.base import children
 from tusk.sql.nodes.make import make_relabel
 from tusk.sql.nodes.nodefuncs import (
-    expr_collation, expr_location, expr_set_collation, expr_set_input_collation, expr_type,
+    expr_collation,
+    expr_location,
+    expr_set_collation,
+    expr_set_input_collation,
+    expr_type,
 )
 
 
@@ -60,7 +64,8 @@ def _merge(collation: int, strength: Strength, location: int, collation2: int, l
                 into.collation2, into.location2 = collation, location
     elif strength == Strength.EXPLICIT and collation != into.collation:
         raise error_at(
-            into.pstate, errcode.COLLATION_MISMATCH,
+            into.pstate,
+            errcode.COLLATION_MISMATCH,
             f'collation mismatch between explicit collations "{lk.collation_name(into.collation)}" '
             f'and "{lk.collation_name(collation)}"',
             location,
@@ -69,7 +74,8 @@ def _merge(collation: int, strength: Strength, location: int, collation2: int, l
 
 def _conflict(pstate: ParseState | None, context: _Context, location: int) -> Exception:
     return error_at(
-        pstate, errcode.COLLATION_MISMATCH,
+        pstate,
+        errcode.COLLATION_MISMATCH,
         f'collation mismatch between implicit collations "{lk.collation_name(context.collation)}" '
         f'and "{lk.collation_name(context.collation2)}"',
         location,
@@ -82,7 +88,11 @@ def assign_query_collations(pstate: ParseState | None, query: Any) -> None:
     for exprs in (query.targetList, query.returningList):
         assign_list_collations(pstate, exprs)
     for expr in (
-        query.jointree, query.mergeJoinCondition, query.havingQual, query.limitOffset, query.limitCount,
+        query.jointree,
+        query.mergeJoinCondition,
+        query.havingQual,
+        query.limitOffset,
+        query.limitCount,
     ):
         assign_expr_collations(pstate, expr)
     if query.onConflict is not None:
@@ -124,12 +134,22 @@ def select_common_collation(pstate: ParseState | None, exprs: list[Any], none_ok
 
 
 _LEAVES = (
-    primitives.Const, primitives.Param, primitives.CoerceToDomainValue, primitives.CaseTestExpr,
-    primitives.SetToDefault, primitives.CurrentOfExpr, primitives.GroupingFunc,
+    primitives.Const,
+    primitives.Param,
+    primitives.CoerceToDomainValue,
+    primitives.CaseTestExpr,
+    primitives.SetToDefault,
+    primitives.CurrentOfExpr,
+    primitives.GroupingFunc,
 )
 _STRUCTURE = (
-    primitives.FromExpr, primitives.RangeTblRef, parsetree.SortGroupClause,
-    primitives.InferenceElem, parsetree.TableSampleClause, primitives.TableFunc, primitives.JsonBehavior,
+    primitives.FromExpr,
+    primitives.RangeTblRef,
+    parsetree.SortGroupClause,
+    primitives.InferenceElem,
+    parsetree.TableSampleClause,
+    primitives.TableFunc,
+    primitives.JsonBehavior,
 )
 
 

@@ -67,7 +67,8 @@ def _analyze(pstate: ParseState, cte: CommonTableExpr) -> None:
     if query.commandType != enums.CMD_SELECT and pstate.parent is not None:
         raise pstate.error(
             errcode.FEATURE_NOT_SUPPORTED,
-            "WITH clause containing a data-modifying statement must be at the top level", cte.location,
+            "WITH clause containing a data-modifying statement must be at the top level",
+            cte.location,
         )
     query.canSetTag = False
     if not cte.cterecursive:
@@ -77,7 +78,9 @@ def _analyze(pstate: ParseState, cte: CommonTableExpr) -> None:
     for number, target in enumerate(targets):
         expr = target.expr
         type_oid, typmod, collation = (
-            cte.ctecoltypes[number], cte.ctecoltypmods[number], cte.ctecolcollations[number],
+            cte.ctecoltypes[number],
+            cte.ctecoltypmods[number],
+            cte.ctecolcollations[number],
         )
         if expr_type(expr) != type_oid or expr_typmod(expr) != typmod:
             raise pstate.error(
@@ -85,7 +88,8 @@ def _analyze(pstate: ParseState, cte: CommonTableExpr) -> None:
                 f'recursive query "{cte.ctename}" column {number + 1} has type '
                 f"{lk.format_type(type_oid, typmod)} in non-recursive term but type "
                 f"{lk.format_type(expr_type(expr), expr_typmod(expr))} overall",
-                expr_location(expr), hint="Cast the output of the non-recursive term to the correct type.",
+                expr_location(expr),
+                hint="Cast the output of the non-recursive term to the correct type.",
             )
         if expr_collation(expr) != collation:
             raise pstate.error(
@@ -172,7 +176,8 @@ def _dependency_order(pstate: ParseState, items: list[CommonTableExpr]) -> list[
         ready = next((cte for cte in remaining if needs[cte.ctename or ""] <= done), None)
         if ready is None:
             raise pstate.error(
-                errcode.FEATURE_NOT_SUPPORTED, "mutual recursion between WITH items is not implemented",
+                errcode.FEATURE_NOT_SUPPORTED,
+                "mutual recursion between WITH items is not implemented",
                 remaining[0].location,
             )
         ordered.append(ready)
@@ -184,8 +189,11 @@ def _dependency_order(pstate: ParseState, items: list[CommonTableExpr]) -> list[
 # Well-formed recursion ------------------------------------------------------------------------------------------------
 
 _CONTEXTS = {
-    "nonrecursive": "within its non-recursive term", "sublink": "within a subquery", "outer": "within an outer join",
-    "intersect": "within INTERSECT", "except": "within EXCEPT",
+    "nonrecursive": "within its non-recursive term",
+    "sublink": "within a subquery",
+    "outer": "within an outer join",
+    "intersect": "within INTERSECT",
+    "except": "within EXCEPT",
 }
 
 
@@ -194,7 +202,8 @@ def _check_recursion(pstate: ParseState, cte: CommonTableExpr) -> None:
     name = cte.ctename
     if not isinstance(statement, SelectStmt):
         raise pstate.error(
-            errcode.INVALID_RECURSION, f'recursive query "{name}" must not contain data-modifying statements',
+            errcode.INVALID_RECURSION,
+            f'recursive query "{name}" must not contain data-modifying statements',
             cte.location,
         )
     if statement.op != enums.SETOP_UNION:
@@ -207,7 +216,8 @@ def _check_recursion(pstate: ParseState, cte: CommonTableExpr) -> None:
         for inner in statement.withClause.ctes:
             if not isinstance(inner.ctequery, SelectStmt):
                 raise pstate.error(
-                    errcode.INVALID_RECURSION, f'recursive query "{name}" must not contain data-modifying statements',
+                    errcode.INVALID_RECURSION,
+                    f'recursive query "{name}" must not contain data-modifying statements',
                     inner.location,
                 )
     check = _Recursion(pstate, name or "")
@@ -216,17 +226,18 @@ def _check_recursion(pstate: ParseState, cte: CommonTableExpr) -> None:
     if statement.withClause is not None:
         check.look(statement.withClause.ctes, "sublink")
     for clause, what in (
-        (statement.sortClause, "ORDER BY"), (statement.limitOffset, "OFFSET"), (statement.limitCount, "LIMIT"),
+        (statement.sortClause, "ORDER BY"),
+        (statement.limitOffset, "OFFSET"),
+        (statement.limitCount, "LIMIT"),
     ):
         if clause:
             raise pstate.error(
-                errcode.FEATURE_NOT_SUPPORTED, f"{what} in a recursive query is not implemented",
+                errcode.FEATURE_NOT_SUPPORTED,
+                f"{what} in a recursive query is not implemented",
                 expr_location(clause),
             )
     if statement.lockingClause:
-        raise pstate.error(
-            errcode.FEATURE_NOT_SUPPORTED, "FOR UPDATE/SHARE in a recursive query is not implemented"
-        )
+        raise pstate.error(errcode.FEATURE_NOT_SUPPORTED, "FOR UPDATE/SHARE in a recursive query is not implemented")
 
 
 class _Recursion:
@@ -267,13 +278,15 @@ class _Recursion:
         if context:
             raise self.pstate.error(
                 errcode.INVALID_RECURSION,
-                f'recursive reference to query "{self.name}" must not appear {_CONTEXTS[context]}', node.location,
+                f'recursive reference to query "{self.name}" must not appear {_CONTEXTS[context]}',
+                node.location,
             )
         self.count += 1
         if self.count > 1:
             raise self.pstate.error(
                 errcode.INVALID_RECURSION,
-                f'recursive reference to query "{self.name}" must not appear more than once', node.location,
+                f'recursive reference to query "{self.name}" must not appear more than once',
+                node.location,
             )
 
     def _select(self, node: SelectStmt, context: str) -> None:

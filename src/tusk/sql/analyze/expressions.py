@@ -6,21 +6,49 @@ from collections.abc import Callable
 from typing import Any
 
 from tusk.catalog.oids import (
-    BITOID, BOOLOID, DATEOID, INT2VECTOROID, INT4OID, INT8OID, NAMEOID, NUMERICOID, OIDVECTOROID, RECORDOID,
-    TEXTOID, TIMEOID, TIMESTAMPOID, TIMESTAMPTZOID, TIMETZOID, UNKNOWNOID, XMLOID,
+    BITOID,
+    BOOLOID,
+    DATEOID,
+    INT2VECTOROID,
+    INT4OID,
+    INT8OID,
+    NAMEOID,
+    NUMERICOID,
+    OIDVECTOROID,
+    RECORDOID,
+    TEXTOID,
+    TIMEOID,
+    TIMESTAMPOID,
+    TIMESTAMPTZOID,
+    TIMETZOID,
+    UNKNOWNOID,
+    XMLOID,
 )
 from tusk.errors import SqlError, errcode, feature_not_supported
 from tusk.sql.analyze import lookup as lk
 from tusk.sql.analyze.coerce import (
-    EXPLICIT, EXPLICIT_CAST, IMPLICIT, IMPLICIT_CAST, coerce_to_boolean,
-    coerce_to_common_type, coerce_to_specific_type, coerce_to_target_type, parser_coercion_errposition,
-    select_common_type, verify_common_type,
+    EXPLICIT,
+    EXPLICIT_CAST,
+    IMPLICIT,
+    IMPLICIT_CAST,
+    coerce_to_boolean,
+    coerce_to_common_type,
+    coerce_to_specific_type,
+    coerce_to_target_type,
+    parser_coercion_errposition,
+    select_common_type,
+    verify_common_type,
 )
 from tusk.sql.analyze.collate import assign_expr_collations
 from tusk.sql.analyze.functions import parse_func_or_column
 from tusk.sql.analyze.operators import make_operator, make_scalar_array_operator
 from tusk.sql.analyze.rangetable import (
-    column_to_var, find_table, missing_column, missing_table, scan_nsitem_for_column, whole_row_ref,
+    column_to_var,
+    find_table,
+    missing_column,
+    missing_table,
+    scan_nsitem_for_column,
+    whole_row_ref,
 )
 from tusk.sql.analyze.relations import database_name
 from tusk.sql.analyze.state import ExprKind, ParseState
@@ -32,15 +60,59 @@ from tusk.sql.nodes.literals import BitString, Boolean, Float, Integer, String
 from tusk.sql.nodes.make import make_bool, make_const, make_range_var
 from tusk.sql.nodes.nodefuncs import expr_location, expr_type, expr_typmod, expression_returns_set
 from tusk.sql.nodes.parsetree import (
-    A_ArrayExpr, A_Const, A_Expr, A_Indices, A_Indirection, A_Star, CollateClause, ColumnRef, FuncCall,
-    JsonArrayAgg, JsonArrayConstructor, JsonArrayQueryConstructor, JsonFuncExpr, JsonObjectAgg, JsonObjectConstructor,
-    JsonParseExpr, JsonScalarExpr, JsonSerializeExpr, MultiAssignRef, ParamRef, Query, ResTarget, TypeCast,
+    A_ArrayExpr,
+    A_Const,
+    A_Expr,
+    A_Indices,
+    A_Indirection,
+    A_Star,
+    CollateClause,
+    ColumnRef,
+    FuncCall,
+    JsonArrayAgg,
+    JsonArrayConstructor,
+    JsonArrayQueryConstructor,
+    JsonFuncExpr,
+    JsonObjectAgg,
+    JsonObjectConstructor,
+    JsonParseExpr,
+    JsonScalarExpr,
+    JsonSerializeExpr,
+    MultiAssignRef,
+    ParamRef,
+    Query,
+    ResTarget,
+    TypeCast,
     XmlSerialize,
 )
 from tusk.sql.nodes.primitives import (
-    ArrayExpr, BooleanTest, BoolExpr, CaseExpr, CaseTestExpr, CaseWhen, CoalesceExpr, CollateExpr, Const,
-    CurrentOfExpr, DistinctExpr, GroupingFunc, JsonIsPredicate, MergeSupportFunc, MinMaxExpr, NamedArgExpr, NullIfExpr,
-    NullTest, OpExpr, Param, RowCompareExpr, RowExpr, SetToDefault, SQLValueFunction, SubLink, TargetEntry, Var,
+    ArrayExpr,
+    BooleanTest,
+    BoolExpr,
+    CaseExpr,
+    CaseTestExpr,
+    CaseWhen,
+    CoalesceExpr,
+    CollateExpr,
+    Const,
+    CurrentOfExpr,
+    DistinctExpr,
+    GroupingFunc,
+    JsonIsPredicate,
+    MergeSupportFunc,
+    MinMaxExpr,
+    NamedArgExpr,
+    NullIfExpr,
+    NullTest,
+    OpExpr,
+    Param,
+    RowCompareExpr,
+    RowExpr,
+    SetToDefault,
+    SQLValueFunction,
+    SubLink,
+    TargetEntry,
+    Var,
     XmlExpr,
 )
 
@@ -72,21 +144,21 @@ def make_const_node(pstate: ParseState | None, node: A_Const) -> Const:
     """The Const of a literal: integers by size, decimals numeric, strings unknown (make_const)."""
     location = node.location
     if node.isnull:
-        return Const(
-            consttype=UNKNOWNOID, consttypmod=-1, constlen=-2, constisnull=True, location=location
-        )
+        return Const(consttype=UNKNOWNOID, consttypmod=-1, constlen=-2, constisnull=True, location=location)
     value = node.val
     if isinstance(value, Integer):
         return Const(
             consttype=INT4OID, consttypmod=-1, constlen=4, constvalue=value.ival, constbyval=True, location=location
         )
     if isinstance(value, String):
-        return Const(
-            consttype=UNKNOWNOID, consttypmod=-1, constlen=-2, constvalue=value.sval, location=location
-        )
+        return Const(consttype=UNKNOWNOID, consttypmod=-1, constlen=-2, constvalue=value.sval, location=location)
     if isinstance(value, Boolean):
         return Const(
-            consttype=BOOLOID, consttypmod=-1, constlen=1, constvalue=value.boolval, constbyval=True,
+            consttype=BOOLOID,
+            consttypmod=-1,
+            constlen=1,
+            constvalue=value.boolval,
+            constbyval=True,
             location=location,
         )
     if isinstance(value, Float):
@@ -188,9 +260,7 @@ def _column_ref(pstate: ParseState, ref: ColumnRef) -> Any:
             errcode.FEATURE_NOT_SUPPORTED, f"cross-database references are not implemented: {shown}", location
         )
     if problem == "too many":
-        raise pstate.error(
-            errcode.SYNTAX_ERROR, f"improper qualified name (too many dotted names): {shown}", location
-        )
+        raise pstate.error(errcode.SYNTAX_ERROR, f"improper qualified name (too many dotted names): {shown}", location)
     if problem == "table":
         raise missing_table(pstate, make_range_var(schema, relname or "", location))
     raise missing_column(pstate, relname, colname or "", location)
@@ -212,9 +282,7 @@ def unknown_attribute(pstate: ParseState, container: Any, name: str, location: i
         from tusk.sql.analyze.rangetable import rte_of
 
         rte = rte_of(pstate, container.varno, container.varlevelsup)
-        return pstate.error(
-            errcode.UNDEFINED_COLUMN, f"column {rte.eref.aliasname}.{name} does not exist", location
-        )
+        return pstate.error(errcode.UNDEFINED_COLUMN, f"column {rte.eref.aliasname}.{name} does not exist", location)
     type_oid = expr_type(container)
     if lk.is_composite(type_oid) and type_oid != RECORDOID:
         return pstate.error(
@@ -226,7 +294,8 @@ def unknown_attribute(pstate: ParseState, container: Any, name: str, location: i
         )
     return pstate.error(
         errcode.WRONG_OBJECT_TYPE,
-        f"column notation .{name} applied to type {lk.format_type(type_oid)}, which is not a composite type", location,
+        f"column notation .{name} applied to type {lk.format_type(type_oid)}, which is not a composite type",
+        location,
     )
 
 
@@ -240,13 +309,9 @@ def _indirection(pstate: ParseState, node: A_Indirection) -> Any:
             subscripts.append(step)
             continue
         if isinstance(step, A_Star):
-            raise pstate.error(
-                errcode.FEATURE_NOT_SUPPORTED, "row expansion via \"*\" is not supported here", location
-            )
+            raise pstate.error(errcode.FEATURE_NOT_SUPPORTED, 'row expansion via "*" is not supported here', location)
         if subscripts:
-            result = transform_subscripts(
-                pstate, result, expr_type(result), expr_typmod(result), subscripts, False
-            )
+            result = transform_subscripts(pstate, result, expr_type(result), expr_typmod(result), subscripts, False)
             subscripts = []
         selected = parse_func_or_column(pstate, [step], [result], last_srf, None, False, location)
         if selected is None:
@@ -276,8 +341,10 @@ def _array(pstate: ParseState, node: A_ArrayExpr, array_type: int = 0, element: 
     else:
         if not elements:
             raise pstate.error(
-                errcode.INDETERMINATE_DATATYPE, "cannot determine type of empty array", node.location,
-                hint='Explicitly cast to the desired type, for example ARRAY[]::integer[].',
+                errcode.INDETERMINATE_DATATYPE,
+                "cannot determine type of empty array",
+                node.location,
+                hint="Explicitly cast to the desired type, for example ARRAY[]::integer[].",
             )
         wanted, _ = select_common_type(pstate, elements, "ARRAY")
         if multidims:
@@ -285,25 +352,27 @@ def _array(pstate: ParseState, node: A_ArrayExpr, array_type: int = 0, element: 
             element = lk.element_type(array_type)
             if not element:
                 raise pstate.error(
-                    errcode.UNDEFINED_OBJECT, f"could not find element type for data type {lk.format_type(array_type)}",
+                    errcode.UNDEFINED_OBJECT,
+                    f"could not find element type for data type {lk.format_type(array_type)}",
                     node.location,
                 )
         else:
             element = wanted
-            array_type = lk.promoted_array_type(element) if element in (INT2VECTOROID, OIDVECTOROID) else (
-                lk.array_type(element)
+            array_type = (
+                lk.promoted_array_type(element)
+                if element in (INT2VECTOROID, OIDVECTOROID)
+                else (lk.array_type(element))
             )
             if not array_type:
                 raise pstate.error(
-                    errcode.UNDEFINED_OBJECT, f"could not find array type for data type {lk.format_type(element)}",
+                    errcode.UNDEFINED_OBJECT,
+                    f"could not find array type for data type {lk.format_type(element)}",
                     node.location,
                 )
     converted = []
     for expr in elements:
         if hard:
-            new = coerce_to_target_type(
-                pstate, expr, expr_type(expr), wanted, typmod, EXPLICIT, EXPLICIT_CAST, -1
-            )
+            new = coerce_to_target_type(pstate, expr, expr_type(expr), wanted, typmod, EXPLICIT, EXPLICIT_CAST, -1)
             if new is None:
                 raise pstate.error(
                     errcode.CANNOT_COERCE,
@@ -314,8 +383,13 @@ def _array(pstate: ParseState, node: A_ArrayExpr, array_type: int = 0, element: 
             new = coerce_to_common_type(pstate, expr, wanted, "ARRAY")
         converted.append(new)
     return ArrayExpr(
-        array_typeid=array_type, element_typeid=element, elements=converted, multidims=multidims,
-        list_start=node.list_start, list_end=node.list_end, location=node.location,
+        array_typeid=array_type,
+        element_typeid=element,
+        elements=converted,
+        multidims=multidims,
+        list_start=node.list_start,
+        list_end=node.list_end,
+        location=node.location,
     )
 
 
@@ -335,7 +409,8 @@ def _type_cast(pstate: ParseState, cast: TypeCast) -> Any:
     result = coerce_to_target_type(pstate, expr, source, target, typmod, EXPLICIT, EXPLICIT_CAST, location)
     if result is None:
         raise pstate.error(
-            errcode.CANNOT_COERCE, f"cannot cast type {lk.format_type(source)} to {lk.format_type(target)}",
+            errcode.CANNOT_COERCE,
+            f"cannot cast type {lk.format_type(source)} to {lk.format_type(target)}",
             parser_coercion_errposition(location, expr),
         )
     return result
@@ -346,7 +421,8 @@ def _collate(pstate: ParseState, clause: CollateClause) -> CollateExpr:
     type_oid = expr_type(arg)
     if not lk.type_collation(type_oid) and type_oid != UNKNOWNOID:
         raise pstate.error(
-            errcode.DATATYPE_MISMATCH, f"collations are not supported by type {lk.format_type(type_oid)}",
+            errcode.DATATYPE_MISMATCH,
+            f"collations are not supported by type {lk.format_type(type_oid)}",
             clause.location,
         )
     return CollateExpr(
@@ -371,15 +447,17 @@ def _op(pstate: ParseState, node: A_Expr) -> Any:
         left, right = transform(pstate, left), transform(pstate, right)
         return make_row_comparison(pstate, node.name, left.args, right.args, node.location)
     last_srf = pstate.last_srf
-    return make_operator(
-        pstate, node.name, transform(pstate, left), transform(pstate, right), last_srf, node.location
-    )
+    return make_operator(pstate, node.name, transform(pstate, left), transform(pstate, right), last_srf, node.location)
 
 
 def _op_any_all(pstate: ParseState, node: A_Expr) -> Any:
     return make_scalar_array_operator(
-        pstate, node.name, node.kind == enums.AEXPR_OP_ANY, transform(pstate, node.lexpr),
-        transform(pstate, node.rexpr), node.location,
+        pstate,
+        node.name,
+        node.kind == enums.AEXPR_OP_ANY,
+        transform(pstate, node.lexpr),
+        transform(pstate, node.rexpr),
+        node.location,
     )
 
 
@@ -389,9 +467,7 @@ def _distinct(pstate: ParseState, node: A_Expr) -> Any:
         arg = node.lexpr if _is_null_const(node.rexpr) else node.rexpr
         return _null_test(
             pstate,
-            NullTest(
-                arg=arg, nulltesttype=enums.IS_NULL if negate else enums.IS_NOT_NULL, location=node.location
-            ),
+            NullTest(arg=arg, nulltesttype=enums.IS_NULL if negate else enums.IS_NOT_NULL, location=node.location),
         )
     last_srf = pstate.last_srf
     left, right = transform(pstate, node.lexpr), transform(pstate, node.rexpr)
@@ -406,7 +482,11 @@ def _distinct(pstate: ParseState, node: A_Expr) -> Any:
 
 def _as_kind(op: OpExpr, kind: type[Any]) -> Any:
     return kind(
-        opno=op.opno, opfuncid=op.opfuncid, opresulttype=op.opresulttype, opretset=op.opretset, args=op.args,
+        opno=op.opno,
+        opfuncid=op.opfuncid,
+        opresulttype=op.opresulttype,
+        opretset=op.opretset,
+        args=op.args,
         location=op.location,
     )
 
@@ -414,9 +494,7 @@ def _as_kind(op: OpExpr, kind: type[Any]) -> Any:
 def _make_distinct(pstate: ParseState, name: list[Any], left: Any, right: Any, last_srf: Any, location: int) -> Any:
     op = make_operator(pstate, name, left, right, last_srf, location)
     if op.opresulttype != BOOLOID:
-        raise pstate.error(
-            errcode.DATATYPE_MISMATCH, "IS DISTINCT FROM requires = operator to yield boolean", location
-        )
+        raise pstate.error(errcode.DATATYPE_MISMATCH, "IS DISTINCT FROM requires = operator to yield boolean", location)
     if op.opretset:
         raise pstate.error(errcode.DATATYPE_MISMATCH, "IS DISTINCT FROM must not return a set", location)
     return _as_kind(op, DistinctExpr)
@@ -483,8 +561,11 @@ def _in(pstate: ParseState, node: A_Expr) -> Any:
         if container:
             elements = [coerce_to_common_type(pstate, expr, common, "IN") for expr in plain]
             array = ArrayExpr(
-                array_typeid=container, element_typeid=common, elements=elements,
-                list_start=-1 if others else node.rexpr_list_start, list_end=-1 if others else node.rexpr_list_end,
+                array_typeid=container,
+                element_typeid=common,
+                elements=elements,
+                list_start=-1 if others else node.rexpr_list_start,
+                list_end=-1 if others else node.rexpr_list_end,
                 location=-1,
             )
             result = make_scalar_array_operator(pstate, node.name, use_or, left, array, node.location)
@@ -492,12 +573,19 @@ def _in(pstate: ParseState, node: A_Expr) -> Any:
     for expr in exprs:
         if isinstance(left, RowExpr) and isinstance(expr, RowExpr):
             test = make_row_comparison(
-                pstate, node.name, [copy_tree(arg) for arg in left.args], expr.args,
+                pstate,
+                node.name,
+                [copy_tree(arg) for arg in left.args],
+                expr.args,
                 node.location,
             )
         else:
             test = make_operator(
-                pstate, node.name, copy_tree(left), expr, pstate.last_srf,
+                pstate,
+                node.name,
+                copy_tree(left),
+                expr,
+                pstate.last_srf,
                 node.location,
             )
         test = coerce_to_boolean(pstate, test, "IN")
@@ -538,10 +626,19 @@ def _between(pstate: ParseState, node: A_Expr) -> Any:
 
 
 _A_EXPRS: dict[int, Callable[[ParseState, A_Expr], Any]] = {
-    enums.AEXPR_OP: _op, enums.AEXPR_OP_ANY: _op_any_all, enums.AEXPR_OP_ALL: _op_any_all,
-    enums.AEXPR_DISTINCT: _distinct, enums.AEXPR_NOT_DISTINCT: _distinct, enums.AEXPR_NULLIF: _nullif,
-    enums.AEXPR_IN: _in, enums.AEXPR_LIKE: _op, enums.AEXPR_ILIKE: _op, enums.AEXPR_SIMILAR: _op,
-    enums.AEXPR_BETWEEN: _between, enums.AEXPR_NOT_BETWEEN: _between, enums.AEXPR_BETWEEN_SYM: _between,
+    enums.AEXPR_OP: _op,
+    enums.AEXPR_OP_ANY: _op_any_all,
+    enums.AEXPR_OP_ALL: _op_any_all,
+    enums.AEXPR_DISTINCT: _distinct,
+    enums.AEXPR_NOT_DISTINCT: _distinct,
+    enums.AEXPR_NULLIF: _nullif,
+    enums.AEXPR_IN: _in,
+    enums.AEXPR_LIKE: _op,
+    enums.AEXPR_ILIKE: _op,
+    enums.AEXPR_SIMILAR: _op,
+    enums.AEXPR_BETWEEN: _between,
+    enums.AEXPR_NOT_BETWEEN: _between,
+    enums.AEXPR_BETWEEN_SYM: _between,
     enums.AEXPR_NOT_BETWEEN_SYM: _between,
 }
 
@@ -556,9 +653,7 @@ def _bool_expr(pstate: ParseState, node: BoolExpr) -> Any:
     return BoolExpr(boolop=node.boolop, args=args, location=node.location)
 
 
-def make_row_comparison(
-    pstate: ParseState, name: list[Any], left: list[Any], right: list[Any], location: int
-) -> Any:
+def make_row_comparison(pstate: ParseState, name: list[Any], left: list[Any], right: list[Any], location: int) -> Any:
     """Compare rows: = and <> column by column, the orderings through one node (make_row_comparison_op)."""
     if len(left) != len(right):
         raise pstate.error(errcode.SYNTAX_ERROR, "unequal number of entries in row expressions", location)
@@ -574,9 +669,7 @@ def make_row_comparison(
                 location,
             )
         if expression_returns_set(op):
-            raise pstate.error(
-                errcode.DATATYPE_MISMATCH, "row comparison operator must not return a set", location
-            )
+            raise pstate.error(errcode.DATATYPE_MISMATCH, "row comparison operator must not return a set", location)
         ops.append(op)
     if len(ops) == 1:
         return ops[0]
@@ -585,8 +678,10 @@ def make_row_comparison(
     shown = name[-1].sval
     if not strategies:
         raise pstate.error(
-            errcode.FEATURE_NOT_SUPPORTED, f"could not determine interpretation of row comparison operator {shown}",
-            location, hint="Row comparison operators must be associated with btree operator families.",
+            errcode.FEATURE_NOT_SUPPORTED,
+            f"could not determine interpretation of row comparison operator {shown}",
+            location,
+            hint="Row comparison operators must be associated with btree operator families.",
         )
     strategy = min(strategies)
     if strategy == lk.COMPARE_EQ:
@@ -599,13 +694,17 @@ def make_row_comparison(
         if not family:
             raise pstate.error(
                 errcode.FEATURE_NOT_SUPPORTED,
-                f"could not determine interpretation of row comparison operator {shown}", location,
+                f"could not determine interpretation of row comparison operator {shown}",
+                location,
                 detail="There are multiple equally-plausible candidates.",
             )
         families.append(family)
     return RowCompareExpr(
-        cmptype=enums.CompareType(strategy), opnos=[op.opno for op in ops], opfamilies=families,
-        largs=[op.args[0] for op in ops], rargs=[op.args[1] for op in ops],
+        cmptype=enums.CompareType(strategy),
+        opnos=[op.opno for op in ops],
+        opfamilies=families,
+        largs=[op.args[0] for op in ops],
+        rargs=[op.args[1] for op in ops],
     )
 
 
@@ -658,8 +757,12 @@ def _sublink(pstate: ParseState, sublink: SubLink) -> SubLink:
         raise SqlError(errcode.INTERNAL_ERROR, "unexpected non-SELECT command in SubLink")
     pstate.sublink_queries[id(sublink)] = query
     result = SubLink(
-        subLinkType=sublink.subLinkType, subLinkId=sublink.subLinkId, testexpr=sublink.testexpr,
-        operName=list(sublink.operName), subselect=query, location=sublink.location,
+        subLinkType=sublink.subLinkType,
+        subLinkId=sublink.subLinkId,
+        testexpr=sublink.testexpr,
+        operName=list(sublink.operName),
+        subselect=query,
+        location=sublink.location,
     )
     kind = sublink.subLinkType
     if kind == enums.EXISTS_SUBLINK:
@@ -680,8 +783,12 @@ def _sublink(pstate: ParseState, sublink: SubLink) -> SubLink:
     lefts = left.args if isinstance(left, RowExpr) else [left]
     rights = [
         Param(
-            paramkind=enums.PARAM_SUBLINK, paramid=target.resno, paramtype=expr_type(target.expr),
-            paramtypmod=expr_typmod(target.expr), paramcollid=nodefuncs.expr_collation(target.expr), location=-1,
+            paramkind=enums.PARAM_SUBLINK,
+            paramid=target.resno,
+            paramtype=expr_type(target.expr),
+            paramtypmod=expr_typmod(target.expr),
+            paramcollid=nodefuncs.expr_collation(target.expr),
+            location=-1,
         )
         for target in query.targetList
         if not target.resjunk
@@ -729,9 +836,12 @@ def _multi_assign(pstate: ParseState, ref: MultiAssignRef) -> Any:
     if isinstance(expr, SubLink):
         column = [t for t in expr.subselect.targetList if not t.resjunk][ref.colno - 1]
         return Param(
-            paramkind=enums.PARAM_MULTIEXPR, paramid=(expr.subLinkId << 16) | ref.colno,
-            paramtype=expr_type(column.expr), paramtypmod=expr_typmod(column.expr),
-            paramcollid=nodefuncs.expr_collation(column.expr), location=expr_location(column.expr),
+            paramkind=enums.PARAM_MULTIEXPR,
+            paramid=(expr.subLinkId << 16) | ref.colno,
+            paramtype=expr_type(column.expr),
+            paramtypmod=expr_typmod(column.expr),
+            paramcollid=nodefuncs.expr_collation(column.expr),
+            location=expr_location(column.expr),
         )
     assert isinstance(expr, RowExpr)
     result = expr.args[ref.colno - 1]
@@ -760,7 +870,10 @@ def _case(pstate: ParseState, node: CaseExpr) -> CaseExpr:
         condition = when.expr
         if placeholder is not None:
             condition = A_Expr(
-                kind=enums.AEXPR_OP, name=[String(sval="=")], lexpr=placeholder, rexpr=condition,
+                kind=enums.AEXPR_OP,
+                name=[String(sval="=")],
+                lexpr=placeholder,
+                rexpr=condition,
                 location=when.location,
             )
         test = coerce_to_boolean(pstate, transform(pstate, condition), "CASE/WHEN")
@@ -782,7 +895,8 @@ def _case(pstate: ParseState, node: CaseExpr) -> CaseExpr:
 
 def _srf_in(pstate: ParseState, construct: str) -> SqlError:
     return pstate.error(
-        errcode.FEATURE_NOT_SUPPORTED, f"set-returning functions are not allowed in {construct}",
+        errcode.FEATURE_NOT_SUPPORTED,
+        f"set-returning functions are not allowed in {construct}",
         expr_location(pstate.last_srf),
         hint="You might be able to move the set-returning function into a LATERAL FROM item.",
     )
@@ -795,8 +909,11 @@ def _row_expr(pstate: ParseState, node: RowExpr, allow_default: bool = False) ->
     if len(args) > 1664:
         raise pstate.error(errcode.TOO_MANY_COLUMNS, "ROW expressions can have at most 1664 entries", node.location)
     return RowExpr(
-        args=args, row_typeid=RECORDOID, row_format=enums.COERCE_IMPLICIT_CAST,
-        colnames=[String(sval=f"f{number}") for number in range(1, len(args) + 1)], location=node.location,
+        args=args,
+        row_typeid=RECORDOID,
+        row_format=enums.COERCE_IMPLICIT_CAST,
+        colnames=[String(sval=f"f{number}") for number in range(1, len(args) + 1)],
+        location=node.location,
     )
 
 
@@ -819,10 +936,14 @@ def _min_max(pstate: ParseState, node: MinMaxExpr) -> MinMaxExpr:
 
 
 _VALUE_TYPES = {
-    enums.SVFOP_CURRENT_DATE: (DATEOID, False), enums.SVFOP_CURRENT_TIME: (TIMETZOID, False),
-    enums.SVFOP_CURRENT_TIME_N: (TIMETZOID, True), enums.SVFOP_CURRENT_TIMESTAMP: (TIMESTAMPTZOID, False),
-    enums.SVFOP_CURRENT_TIMESTAMP_N: (TIMESTAMPTZOID, True), enums.SVFOP_LOCALTIME: (TIMEOID, False),
-    enums.SVFOP_LOCALTIME_N: (TIMEOID, True), enums.SVFOP_LOCALTIMESTAMP: (TIMESTAMPOID, False),
+    enums.SVFOP_CURRENT_DATE: (DATEOID, False),
+    enums.SVFOP_CURRENT_TIME: (TIMETZOID, False),
+    enums.SVFOP_CURRENT_TIME_N: (TIMETZOID, True),
+    enums.SVFOP_CURRENT_TIMESTAMP: (TIMESTAMPTZOID, False),
+    enums.SVFOP_CURRENT_TIMESTAMP_N: (TIMESTAMPTZOID, True),
+    enums.SVFOP_LOCALTIME: (TIMEOID, False),
+    enums.SVFOP_LOCALTIME_N: (TIMEOID, True),
+    enums.SVFOP_LOCALTIMESTAMP: (TIMESTAMPOID, False),
     enums.SVFOP_LOCALTIMESTAMP_N: (TIMESTAMPOID, True),
 }
 MAX_TIME_PRECISION = 6
@@ -840,9 +961,7 @@ def _check_precision(node: SQLValueFunction, type_oid: int, typmod: int) -> int:
     word = "TIMESTAMP" if type_oid in (TIMESTAMPOID, TIMESTAMPTZOID) else "TIME"
     zone = " WITH TIME ZONE" if type_oid in (TIMESTAMPTZOID, TIMETZOID) else ""
     if typmod < 0:
-        raise SqlError(
-            errcode.INVALID_PARAMETER_VALUE, f"{word}({typmod}){zone} precision must not be negative"
-        )
+        raise SqlError(errcode.INVALID_PARAMETER_VALUE, f"{word}({typmod}){zone} precision must not be negative")
     if typmod > MAX_TIME_PRECISION:
         from tusk.errors import report
         from tusk.errors.reporting import Severity
@@ -864,8 +983,12 @@ def _null_test(pstate: ParseState, node: NullTest) -> NullTest:
 
 
 _BOOLEAN_TESTS = {
-    enums.IS_TRUE: "IS TRUE", enums.IS_NOT_TRUE: "IS NOT TRUE", enums.IS_FALSE: "IS FALSE",
-    enums.IS_NOT_FALSE: "IS NOT FALSE", enums.IS_UNKNOWN: "IS UNKNOWN", enums.IS_NOT_UNKNOWN: "IS NOT UNKNOWN",
+    enums.IS_TRUE: "IS TRUE",
+    enums.IS_NOT_TRUE: "IS NOT TRUE",
+    enums.IS_FALSE: "IS FALSE",
+    enums.IS_NOT_FALSE: "IS NOT FALSE",
+    enums.IS_UNKNOWN: "IS UNKNOWN",
+    enums.IS_NOT_UNKNOWN: "IS NOT UNKNOWN",
 }
 
 
@@ -911,7 +1034,8 @@ def _merge_support(pstate: ParseState, node: MergeSupportFunc) -> MergeSupportFu
         if outer is None:
             raise pstate.error(
                 errcode.SYNTAX_ERROR,
-                "MERGE_ACTION() can only be used in the RETURNING list of a MERGE command", node.location,
+                "MERGE_ACTION() can only be used in the RETURNING list of a MERGE command",
+                node.location,
             )
     return node
 
@@ -964,13 +1088,15 @@ def _xml(pstate: ParseState, node: XmlExpr) -> XmlExpr:
 def _xml_serialize(pstate: ParseState, node: XmlSerialize) -> Any:
     target, typmod = type_name_oid_typmod(pstate, node.typeName)
     result = XmlExpr(
-        op=enums.IS_XMLSERIALIZE, xmloption=node.xmloption, indent=node.indent, type=target, typmod=typmod,
+        op=enums.IS_XMLSERIALIZE,
+        xmloption=node.xmloption,
+        indent=node.indent,
+        type=target,
+        typmod=typmod,
         location=node.location,
         args=[coerce_to_specific_type(pstate, transform(pstate, node.expr), XMLOID, "XMLSERIALIZE")],
     )
-    converted = coerce_to_target_type(
-        pstate, result, TEXTOID, target, typmod, IMPLICIT, IMPLICIT_CAST, -1
-    )
+    converted = coerce_to_target_type(pstate, result, TEXTOID, target, typmod, IMPLICIT, IMPLICIT_CAST, -1)
     if converted is None:
         raise pstate.error(
             errcode.CANNOT_COERCE, f"cannot cast XMLSERIALIZE result to {lk.format_type(target)}", node.location
@@ -990,16 +1116,44 @@ def _already(_pstate: ParseState, node: Any) -> Any:
 
 
 _HANDLERS: dict[type, Callable[[ParseState, Any], Any]] = {
-    ColumnRef: _column_ref, ParamRef: _param_ref, A_Const: make_const_node, A_Indirection: _indirection,
-    A_ArrayExpr: _array, TypeCast: _type_cast, CollateClause: _collate, A_Expr: _a_expr, BoolExpr: _bool_expr,
-    FuncCall: _func_call, NamedArgExpr: _named_arg, SubLink: _sublink, MultiAssignRef: _multi_assign,
-    CaseExpr: _case, RowExpr: _row_expr, CoalesceExpr: _coalesce, MinMaxExpr: _min_max,
-    SQLValueFunction: _value_function, NullTest: _null_test, BooleanTest: _boolean_test, CurrentOfExpr: _current_of,
-    SetToDefault: _set_to_default, GroupingFunc: _grouping, MergeSupportFunc: _merge_support, XmlExpr: _xml,
-    XmlSerialize: _xml_serialize, CaseTestExpr: _already, Var: _already, Const: _already, Param: _already,
-    JsonObjectConstructor: _json("JSON_OBJECT"), JsonArrayConstructor: _json("JSON_ARRAY"),
-    JsonArrayQueryConstructor: _json("JSON_ARRAY with a subquery"), JsonObjectAgg: _json("JSON_OBJECTAGG"),
-    JsonArrayAgg: _json("JSON_ARRAYAGG"), JsonIsPredicate: _json("IS JSON"), JsonParseExpr: _json("JSON()"),
-    JsonScalarExpr: _json("JSON_SCALAR"), JsonSerializeExpr: _json("JSON_SERIALIZE"),
+    ColumnRef: _column_ref,
+    ParamRef: _param_ref,
+    A_Const: make_const_node,
+    A_Indirection: _indirection,
+    A_ArrayExpr: _array,
+    TypeCast: _type_cast,
+    CollateClause: _collate,
+    A_Expr: _a_expr,
+    BoolExpr: _bool_expr,
+    FuncCall: _func_call,
+    NamedArgExpr: _named_arg,
+    SubLink: _sublink,
+    MultiAssignRef: _multi_assign,
+    CaseExpr: _case,
+    RowExpr: _row_expr,
+    CoalesceExpr: _coalesce,
+    MinMaxExpr: _min_max,
+    SQLValueFunction: _value_function,
+    NullTest: _null_test,
+    BooleanTest: _boolean_test,
+    CurrentOfExpr: _current_of,
+    SetToDefault: _set_to_default,
+    GroupingFunc: _grouping,
+    MergeSupportFunc: _merge_support,
+    XmlExpr: _xml,
+    XmlSerialize: _xml_serialize,
+    CaseTestExpr: _already,
+    Var: _already,
+    Const: _already,
+    Param: _already,
+    JsonObjectConstructor: _json("JSON_OBJECT"),
+    JsonArrayConstructor: _json("JSON_ARRAY"),
+    JsonArrayQueryConstructor: _json("JSON_ARRAY with a subquery"),
+    JsonObjectAgg: _json("JSON_OBJECTAGG"),
+    JsonArrayAgg: _json("JSON_ARRAYAGG"),
+    JsonIsPredicate: _json("IS JSON"),
+    JsonParseExpr: _json("JSON()"),
+    JsonScalarExpr: _json("JSON_SCALAR"),
+    JsonSerializeExpr: _json("JSON_SERIALIZE"),
     JsonFuncExpr: _json("SQL/JSON query functions"),
 }

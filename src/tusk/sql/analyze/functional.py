@@ -15,9 +15,7 @@ def check_functional_grouping(relation: int, varno: int, grouping: list[Any], qu
     if key is None:
         return False
     constraint, columns = key
-    grouped = {
-        var.varattno for var in grouping if isinstance(var, Var) and var.varno == varno and var.varlevelsup == 0
-    }
+    grouped = {var.varattno for var in grouping if isinstance(var, Var) and var.varno == varno and var.varlevelsup == 0}
     if not set(columns) <= grouped:
         return False
     if constraint not in query.constraintDeps:

@@ -10,7 +10,13 @@ from tusk.errors import SqlError, errcode
 from tusk.sql.analyze import lookup as lk
 from tusk.sql.analyze.candidates import Candidate, function_candidates, match_argtypes, select_candidate
 from tusk.sql.analyze.coerce import (
-    EXPLICIT, IMPLICIT, IMPLICIT_CAST, Path, coerce_type, find_coercion_pathway, select_common_type,
+    EXPLICIT,
+    IMPLICIT,
+    IMPLICIT_CAST,
+    Path,
+    coerce_type,
+    find_coercion_pathway,
+    select_common_type,
 )
 from tusk.sql.analyze.names import searched_namespaces, type_oid_by_name
 from tusk.sql.analyze.polymorphic import enforce_generic_types
@@ -19,7 +25,14 @@ from tusk.sql.analyze.state import ExprKind, ParseState, error_at, kind_name, po
 from tusk.sql.nodes import enums, nodefuncs
 from tusk.sql.nodes.nodefuncs import expr_location, expr_type
 from tusk.sql.nodes.primitives import (
-    Aggref, ArrayExpr, FieldSelect, FuncExpr, NamedArgExpr, Param, Var, WindowFunc,
+    Aggref,
+    ArrayExpr,
+    FieldSelect,
+    FuncExpr,
+    NamedArgExpr,
+    Param,
+    Var,
+    WindowFunc,
 )
 
 FUNC_MAX_ARGS = 100
@@ -28,7 +41,7 @@ FUNC_MAX_ARGS = 100
 class Detail:
     """What a call resolves to. ``kind`` is pg_proc.prokind, or "coercion", "multiple", "notfound"."""
 
-    __slots__ = ("candidate", "defaults", "declared", "kind", "nvargs", "oid", "rettype", "retset", "row", "vatype")
+    __slots__ = ("candidate", "declared", "defaults", "kind", "nvargs", "oid", "retset", "rettype", "row", "vatype")
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -78,8 +91,13 @@ def _coercion_request(names: list[str], args: list[Any], types: list[int]) -> in
 
 
 def resolve_function(
-    names: list[str], args: list[Any] | None, argnames: list[str], types: list[int], expand_variadic: bool,
-    expand_defaults: bool, include_out: bool = False,
+    names: list[str],
+    args: list[Any] | None,
+    argnames: list[str],
+    types: list[int],
+    expand_variadic: bool,
+    expand_defaults: bool,
+    include_out: bool = False,
 ) -> Detail:
     """Which function a call means (func_get_detail). ``args`` None: no cast is meant and nothing is marked."""
     nargs = len(types)
@@ -111,7 +129,12 @@ def resolve_function(
     row = best.row
     detail = Detail(row.prokind)
     detail.oid, detail.row, detail.candidate = best.oid, row, best
-    detail.nvargs, detail.rettype, detail.retset, detail.vatype = best.nvargs, row.prorettype, row.proretset, row.provariadic
+    detail.nvargs, detail.rettype, detail.retset, detail.vatype = (
+        best.nvargs,
+        row.prorettype,
+        row.proretset,
+        row.provariadic,
+    )
     detail.declared = list(best.args)
     if best.argnumbers is not None and args is not None:
         for number, arg in zip(best.argnumbers, args, strict=False):
@@ -145,7 +168,12 @@ def make_fn_arguments(pstate: ParseState | None, args: list[Any], actual: list[i
 
 
 def parse_func_or_column(
-    pstate: ParseState, funcname: list[Any], args: list[Any], last_srf: Any, call: Any, proc_call: bool,
+    pstate: ParseState,
+    funcname: list[Any],
+    args: list[Any],
+    last_srf: Any,
+    call: Any,
+    proc_call: bool,
     location: int,
 ) -> Any:
     """A function call, or (``call`` None) a column selected from a composite value (ParseFuncOrColumn).
@@ -174,8 +202,16 @@ def parse_func_or_column(
     actual = [expr_type(arg) for arg in args]
     argnames = _argument_names(pstate, args)
     could_be_projection = (
-        len(args) == 1 and not proc_call and not order and agg_filter is None and not star and not distinct
-        and over is None and not func_variadic and not argnames and len(names) == 1
+        len(args) == 1
+        and not proc_call
+        and not order
+        and agg_filter is None
+        and not star
+        and not distinct
+        and over is None
+        and not func_variadic
+        and not argnames
+        and len(names) == 1
         and (actual[0] == RECORDOID or lk.is_composite(actual[0]))
     )
     if could_be_projection and is_column:
@@ -190,16 +226,16 @@ def parse_func_or_column(
         return pstate.error(code, message, location, hint=hint)
 
     if proc_call and detail.kind in ("f", "a", "w", "coercion"):
-        raise wrong(
-            f"{signature(names, argnames, actual)} is not a procedure", hint="To call a function, use SELECT."
-        )
+        raise wrong(f"{signature(names, argnames, actual)} is not a procedure", hint="To call a function, use SELECT.")
     if detail.kind == "p" and not proc_call:
         raise wrong(f"{signature(names, argnames, actual)} is a procedure", hint="To call a procedure, use CALL.")
     if detail.kind in ("f", "p", "coercion"):
         if star:
             raise wrong(f"{shown}(*) specified, but {shown} is not an aggregate function")
         for given, clause in (
-            (distinct, "DISTINCT"), (within_group, "WITHIN GROUP"), (bool(order), "ORDER BY"),
+            (distinct, "DISTINCT"),
+            (within_group, "WITHIN GROUP"),
+            (bool(order), "ORDER BY"),
             (agg_filter is not None, "FILTER"),
         ):
             if given:
@@ -240,7 +276,8 @@ def parse_func_or_column(
         container = lk.array_type(element)
         if not container:
             raise pstate.error(
-                errcode.UNDEFINED_OBJECT, f"could not find array type for data type {lk.format_type(element)}",
+                errcode.UNDEFINED_OBJECT,
+                f"could not find array type for data type {lk.format_type(element)}",
                 expr_location(variable),
             )
         args = args[: len(args) - detail.nvargs]
@@ -252,15 +289,18 @@ def parse_func_or_column(
         func_variadic = True
     if nargs > 0 and detail.vatype == ANYOID and func_variadic:
         if not lk.base_element_type(actual[nargs - 1]):
-            raise pstate.error(
-                errcode.DATATYPE_MISMATCH, "VARIADIC argument must be an array", expr_location(args[-1])
-            )
+            raise pstate.error(errcode.DATATYPE_MISMATCH, "VARIADIC argument must be an array", expr_location(args[-1]))
     if detail.retset:
         check_srf_call_placement(pstate, last_srf, location)
     if detail.kind in ("f", "p"):
         result = FuncExpr(
-            funcid=detail.oid, funcresulttype=rettype, funcretset=detail.retset, funcvariadic=func_variadic,
-            funcformat=enums.COERCE_EXPLICIT_CALL if call is None else call.funcformat, args=args, location=location,
+            funcid=detail.oid,
+            funcresulttype=rettype,
+            funcretset=detail.retset,
+            funcvariadic=func_variadic,
+            funcformat=enums.COERCE_EXPLICIT_CALL if call is None else call.funcformat,
+            args=args,
+            location=location,
         )
         if detail.retset:
             pstate.last_srf = result
@@ -269,9 +309,7 @@ def parse_func_or_column(
         return _make_aggregate(
             pstate, detail, aggkind, rettype, args, argnames, call, agg_filter, func_variadic, shown, location
         )
-    return _make_window_function(
-        pstate, detail, rettype, args, call, agg_filter, last_srf, shown, location
-    )
+    return _make_window_function(pstate, detail, rettype, args, call, agg_filter, last_srf, shown, location)
 
 
 def _argument_names(pstate: ParseState, args: list[Any]) -> list[str]:
@@ -292,14 +330,23 @@ def _argument_names(pstate: ParseState, args: list[Any]) -> list[str]:
 
 
 def _not_resolved(
-    pstate: ParseState, kind: str, names: list[str], argnames: list[str], types: list[int], order: list[Any],
-    within_group: bool, proc_call: bool, location: int,
+    pstate: ParseState,
+    kind: str,
+    names: list[str],
+    argnames: list[str],
+    types: list[int],
+    order: list[Any],
+    within_group: bool,
+    proc_call: bool,
+    location: int,
 ) -> SqlError:
     what = "procedure" if proc_call else "function"
     shown = signature(names, argnames, types)
     if kind == "multiple":
         return pstate.error(
-            errcode.AMBIGUOUS_FUNCTION, f"{what} {shown} is not unique", location,
+            errcode.AMBIGUOUS_FUNCTION,
+            f"{what} {shown} is not unique",
+            location,
             hint=f"Could not choose a best candidate {what}. You might need to add explicit type casts.",
         )
     if len(order) > 1 and not within_group:
@@ -308,15 +355,19 @@ def _not_resolved(
             "ORDER BY must appear after all regular arguments of the aggregate."
         )
     else:
-        hint = (
-            f"No {what} matches the given name and argument types. You might need to add explicit type casts."
-        )
+        hint = f"No {what} matches the given name and argument types. You might need to add explicit type casts."
     return pstate.error(errcode.UNDEFINED_FUNCTION, f"{what} {shown} does not exist", location, hint=hint)
 
 
 def _check_aggregate(
-    pstate: ParseState, names: list[str], args: list[Any], actual: list[int], detail: Detail, call: Any,
-    argnames: list[str], location: int,
+    pstate: ParseState,
+    names: list[str],
+    args: list[Any],
+    actual: list[int],
+    detail: Detail,
+    call: Any,
+    argnames: list[str],
+    location: int,
 ) -> str:
     """Whether the division into direct and ordered arguments fits; returns pg_aggregate.aggkind."""
     row = lookup(AGGFNOID, detail.oid)
@@ -326,7 +377,8 @@ def _check_aggregate(
         if within_group:
             raise pstate.error(
                 errcode.WRONG_OBJECT_TYPE,
-                f"{shown} is not an ordered-set aggregate, so it cannot have WITHIN GROUP", location,
+                f"{shown} is not an ordered-set aggregate, so it cannot have WITHIN GROUP",
+                location,
             )
         return "n"
     if not within_group:
@@ -343,7 +395,9 @@ def _check_aggregate(
 
     def undefined(hint: str) -> SqlError:
         return pstate.error(
-            errcode.UNDEFINED_FUNCTION, f"function {signature(names, argnames, actual)} does not exist", location,
+            errcode.UNDEFINED_FUNCTION,
+            f"function {signature(names, argnames, actual)} does not exist",
+            location,
             hint=hint,
         )
 
@@ -381,7 +435,9 @@ def _unify_hypothetical(
     for i in range(hypothetical, direct):
         j = direct + i - hypothetical
         if declared[i] != declared[j]:
-            raise SqlError(errcode.INTERNAL_ERROR, "hypothetical-set aggregate has inconsistent declared argument types")
+            raise SqlError(
+                errcode.INTERNAL_ERROR, "hypothetical-set aggregate has inconsistent declared argument types"
+            )
         if declared[j] != ANYOID:
             continue
         common, _ = select_common_type(pstate, [args[j], args[i]], "WITHIN GROUP")
@@ -391,8 +447,17 @@ def _unify_hypothetical(
 
 
 def _make_aggregate(
-    pstate: ParseState, detail: Detail, aggkind: str, rettype: int, args: list[Any], argnames: list[str], call: Any,
-    agg_filter: Any, variadic: bool, shown: str, location: int,
+    pstate: ParseState,
+    detail: Detail,
+    aggkind: str,
+    rettype: int,
+    args: list[Any],
+    argnames: list[str],
+    call: Any,
+    agg_filter: Any,
+    variadic: bool,
+    shown: str,
+    location: int,
 ) -> Aggref:
     from tusk.sql.analyze.aggregates import transform_aggregate_call
 
@@ -407,8 +472,15 @@ def _make_aggregate(
     if argnames:
         raise pstate.error(errcode.FEATURE_NOT_SUPPORTED, "aggregates cannot use named arguments", location)
     result = Aggref(
-        aggfnoid=detail.oid, aggtype=rettype, aggfilter=agg_filter, aggstar=star, aggvariadic=variadic,
-        aggkind=aggkind, aggno=-1, aggtransno=-1, location=location,
+        aggfnoid=detail.oid,
+        aggtype=rettype,
+        aggfilter=agg_filter,
+        aggstar=star,
+        aggvariadic=variadic,
+        aggkind=aggkind,
+        aggno=-1,
+        aggtransno=-1,
+        location=location,
     )
     transform_aggregate_call(
         pstate, result, args, [] if call is None else call.agg_order, call is not None and call.agg_distinct
@@ -417,8 +489,15 @@ def _make_aggregate(
 
 
 def _make_window_function(
-    pstate: ParseState, detail: Detail, rettype: int, args: list[Any], call: Any, agg_filter: Any, last_srf: Any,
-    shown: str, location: int,
+    pstate: ParseState,
+    detail: Detail,
+    rettype: int,
+    args: list[Any],
+    call: Any,
+    agg_filter: Any,
+    last_srf: Any,
+    shown: str,
+    location: int,
 ) -> WindowFunc:
     from tusk.sql.analyze.aggregates import transform_window_call
 
@@ -439,15 +518,21 @@ def _make_window_function(
         raise unsupported("FILTER is not implemented for non-aggregate window functions")
     if pstate.last_srf is not last_srf:
         raise pstate.error(
-            errcode.FEATURE_NOT_SUPPORTED, "window function calls cannot contain set-returning function calls",
+            errcode.FEATURE_NOT_SUPPORTED,
+            "window function calls cannot contain set-returning function calls",
             expr_location(pstate.last_srf),
             hint="You might be able to move the set-returning function into a LATERAL FROM item.",
         )
     if detail.retset:
         raise unsupported("window functions cannot return sets", errcode.INVALID_FUNCTION_DEFINITION)
     result = WindowFunc(
-        winfnoid=detail.oid, wintype=rettype, args=args, aggfilter=agg_filter, winstar=call.agg_star,
-        winagg=is_aggregate, location=location,
+        winfnoid=detail.oid,
+        wintype=rettype,
+        args=args,
+        aggfilter=agg_filter,
+        winstar=call.agg_star,
+        winagg=is_aggregate,
+        location=location,
     )
     transform_window_call(pstate, result, call.over)
     return result
@@ -499,28 +584,50 @@ def parse_complex_projection(pstate: ParseState, name: str, first: Any, location
     for number, column in enumerate(columns, 1):
         if column.name == name and not column.dropped:
             return FieldSelect(
-                arg=first, fieldnum=number, resulttype=column.type_oid, resulttypmod=column.typmod,
+                arg=first,
+                fieldnum=number,
+                resulttype=column.type_oid,
+                resulttypmod=column.typmod,
                 resultcollid=column.collation,
             )
     return None
 
 
 _SRF_PLACES = {
-    ExprKind.JOIN_ON: "JOIN conditions", ExprKind.JOIN_USING: "JOIN conditions",
-    ExprKind.POLICY: "policy expressions", ExprKind.WINDOW_FRAME_RANGE: "window definitions",
-    ExprKind.WINDOW_FRAME_ROWS: "window definitions", ExprKind.WINDOW_FRAME_GROUPS: "window definitions",
-    ExprKind.MERGE_WHEN: "MERGE WHEN conditions", ExprKind.CHECK_CONSTRAINT: "check constraints",
-    ExprKind.DOMAIN_CHECK: "check constraints", ExprKind.COLUMN_DEFAULT: "DEFAULT expressions",
-    ExprKind.FUNCTION_DEFAULT: "DEFAULT expressions", ExprKind.INDEX_EXPRESSION: "index expressions",
-    ExprKind.INDEX_PREDICATE: "index predicates", ExprKind.STATS_EXPRESSION: "statistics expressions",
-    ExprKind.ALTER_COL_TRANSFORM: "transform expressions", ExprKind.EXECUTE_PARAMETER: "EXECUTE parameters",
-    ExprKind.TRIGGER_WHEN: "trigger WHEN conditions", ExprKind.PARTITION_BOUND: "partition bound",
-    ExprKind.PARTITION_EXPRESSION: "partition key expressions", ExprKind.CALL_ARGUMENT: "CALL arguments",
-    ExprKind.COPY_WHERE: "COPY FROM WHERE conditions", ExprKind.GENERATED_COLUMN: "column generation expressions",
+    ExprKind.JOIN_ON: "JOIN conditions",
+    ExprKind.JOIN_USING: "JOIN conditions",
+    ExprKind.POLICY: "policy expressions",
+    ExprKind.WINDOW_FRAME_RANGE: "window definitions",
+    ExprKind.WINDOW_FRAME_ROWS: "window definitions",
+    ExprKind.WINDOW_FRAME_GROUPS: "window definitions",
+    ExprKind.MERGE_WHEN: "MERGE WHEN conditions",
+    ExprKind.CHECK_CONSTRAINT: "check constraints",
+    ExprKind.DOMAIN_CHECK: "check constraints",
+    ExprKind.COLUMN_DEFAULT: "DEFAULT expressions",
+    ExprKind.FUNCTION_DEFAULT: "DEFAULT expressions",
+    ExprKind.INDEX_EXPRESSION: "index expressions",
+    ExprKind.INDEX_PREDICATE: "index predicates",
+    ExprKind.STATS_EXPRESSION: "statistics expressions",
+    ExprKind.ALTER_COL_TRANSFORM: "transform expressions",
+    ExprKind.EXECUTE_PARAMETER: "EXECUTE parameters",
+    ExprKind.TRIGGER_WHEN: "trigger WHEN conditions",
+    ExprKind.PARTITION_BOUND: "partition bound",
+    ExprKind.PARTITION_EXPRESSION: "partition key expressions",
+    ExprKind.CALL_ARGUMENT: "CALL arguments",
+    ExprKind.COPY_WHERE: "COPY FROM WHERE conditions",
+    ExprKind.GENERATED_COLUMN: "column generation expressions",
 }
 _SRF_TARGETS = frozenset(
-    (ExprKind.WINDOW_PARTITION, ExprKind.WINDOW_ORDER, ExprKind.SELECT_TARGET, ExprKind.INSERT_TARGET,
-     ExprKind.VALUES_SINGLE, ExprKind.GROUP_BY, ExprKind.ORDER_BY, ExprKind.DISTINCT_ON)
+    (
+        ExprKind.WINDOW_PARTITION,
+        ExprKind.WINDOW_ORDER,
+        ExprKind.SELECT_TARGET,
+        ExprKind.INSERT_TARGET,
+        ExprKind.VALUES_SINGLE,
+        ExprKind.GROUP_BY,
+        ExprKind.ORDER_BY,
+        ExprKind.DISTINCT_ON,
+    )
 )
 
 
@@ -537,7 +644,8 @@ def check_srf_call_placement(pstate: ParseState | None, last_srf: Any, location:
     if kind == ExprKind.FROM_FUNCTION:
         if pstate.last_srf is not None and pstate.last_srf is not last_srf:
             raise pstate.error(
-                errcode.FEATURE_NOT_SUPPORTED, "set-returning functions must appear at top level of FROM",
+                errcode.FEATURE_NOT_SUPPORTED,
+                "set-returning functions must appear at top level of FROM",
                 expr_location(pstate.last_srf),
             )
         return
@@ -562,5 +670,3 @@ def function_oid_exact(names: list[str], types: list[int], missing_ok: bool = Fa
     if missing_ok:
         return 0
     raise error_at(None, errcode.UNDEFINED_FUNCTION, f"function {signature(names, [], types)} does not exist")
-
-

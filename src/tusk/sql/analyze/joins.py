@@ -7,16 +7,29 @@ from typing import Any
 from tusk.catalog.oids import FLOAT4OID, FLOAT8OID
 from tusk.errors import SqlError, errcode, feature_not_supported
 from tusk.sql.analyze.coerce import (
-    IMPLICIT, IMPLICIT_CAST, coerce_to_boolean, coerce_to_specific_type, coerce_type,
-    select_common_type, select_common_typmod,
+    IMPLICIT,
+    IMPLICIT_CAST,
+    coerce_to_boolean,
+    coerce_to_specific_type,
+    coerce_type,
+    select_common_type,
+    select_common_typmod,
 )
 from tusk.sql.analyze.collate import assign_expr_collations, assign_list_collations
 from tusk.sql.analyze.colnames import figure_colname
 from tusk.sql.analyze.expressions import transform_expr
 from tusk.sql.analyze.functions import function_oid_exact
 from tusk.sql.analyze.rangetable import (
-    add_cte, add_functions, add_join, add_relation, add_subquery, check_namespace_conflicts, find_cte,
-    is_locked_refname, names_of, var_from_nscolumn,
+    add_cte,
+    add_functions,
+    add_join,
+    add_relation,
+    add_subquery,
+    check_namespace_conflicts,
+    find_cte,
+    is_locked_refname,
+    names_of,
+    var_from_nscolumn,
 )
 from tusk.sql.analyze.state import ExprKind, NSColumn, NSItem, ParseState
 from tusk.sql.nodes import enums, nodefuncs
@@ -24,7 +37,14 @@ from tusk.sql.nodes.literals import String
 from tusk.sql.nodes.make import make_relabel
 from tusk.sql.nodes.nodefuncs import expr_collation, expr_location, expr_type, expr_typmod
 from tusk.sql.nodes.parsetree import (
-    A_Expr, FuncCall, JsonTable, Query, RangeFunction, RangeSubselect, RangeTableFunc, RangeTableSample,
+    A_Expr,
+    FuncCall,
+    JsonTable,
+    Query,
+    RangeFunction,
+    RangeSubselect,
+    RangeTableFunc,
+    RangeTableSample,
     TableSampleClause,
 )
 from tusk.sql.nodes.primitives import CoalesceExpr, JoinExpr, RangeTblRef, RangeVar, Var
@@ -86,8 +106,10 @@ def _subselect(pstate: ParseState, node: RangeSubselect) -> NSItem:
     saved = pstate.expr_kind
     pstate.expr_kind = ExprKind.FROM_SUBSELECT
     pstate.lateral_active = node.lateral
-    locked = is_locked_refname(pstate, node.alias.aliasname) if node.alias is not None else pstate.locked_from_parent or any(
-        not clause.lockedRels for clause in pstate.locking_clause
+    locked = (
+        is_locked_refname(pstate, node.alias.aliasname)
+        if node.alias is not None
+        else pstate.locked_from_parent or any(not clause.lockedRels for clause in pstate.locking_clause)
     )
     query = parse_sub_analyze(node.subquery, pstate, None, locked, True)
     pstate.lateral_active = False
@@ -99,9 +121,17 @@ def _subselect(pstate: ParseState, node: RangeSubselect) -> NSItem:
 
 def _plain_unnest(call: Any, definitions: list[Any]) -> bool:
     return (
-        isinstance(call, FuncCall) and len(call.funcname) == 1 and call.funcname[0].sval == "unnest"
-        and len(call.args) > 1 and not call.agg_order and call.agg_filter is None and call.over is None
-        and not call.agg_star and not call.agg_distinct and not call.func_variadic and not definitions
+        isinstance(call, FuncCall)
+        and len(call.funcname) == 1
+        and call.funcname[0].sval == "unnest"
+        and len(call.args) > 1
+        and not call.agg_order
+        and call.agg_filter is None
+        and call.over is None
+        and not call.agg_star
+        and not call.agg_distinct
+        and not call.func_variadic
+        and not definitions
         and not call.agg_within_group
     )
 
@@ -126,14 +156,16 @@ def _function(pstate: ParseState, node: RangeFunction) -> NSItem:
             expr = transform_expr(pstate, each, ExprKind.FROM_FUNCTION)
             if pstate.last_srf is not last_srf and pstate.last_srf is not expr:
                 raise pstate.error(
-                    errcode.FEATURE_NOT_SUPPORTED, "set-returning functions must appear at top level of FROM",
+                    errcode.FEATURE_NOT_SUPPORTED,
+                    "set-returning functions must appear at top level of FROM",
                     expr_location(pstate.last_srf),
                 )
             exprs.append(expr)
             names.append(figure_colname(pstate, each))
             if columns and node.coldeflist:
                 raise pstate.error(
-                    errcode.SYNTAX_ERROR, "multiple column definition lists are not allowed for the same function",
+                    errcode.SYNTAX_ERROR,
+                    "multiple column definition lists are not allowed for the same function",
                     expr_location(node.coldeflist),
                 )
             definitions.append(columns)
@@ -145,17 +177,21 @@ def _function(pstate: ParseState, node: RangeFunction) -> NSItem:
             if node.is_rowsfrom:
                 raise pstate.error(
                     errcode.SYNTAX_ERROR,
-                    "ROWS FROM() with multiple functions cannot have a column definition list", where,
+                    "ROWS FROM() with multiple functions cannot have a column definition list",
+                    where,
                     hint="Put a separate column definition list for each function inside ROWS FROM().",
                 )
             raise pstate.error(
-                errcode.SYNTAX_ERROR, "UNNEST() with multiple arguments cannot have a column definition list", where,
-                hint="Use separate UNNEST() calls inside ROWS FROM(), and attach a column definition list "
-                "to each one.",
+                errcode.SYNTAX_ERROR,
+                "UNNEST() with multiple arguments cannot have a column definition list",
+                where,
+                hint="Use separate UNNEST() calls inside ROWS FROM(), and attach a column definition list to each one.",
             )
         if node.ordinality:
             raise pstate.error(
-                errcode.SYNTAX_ERROR, "WITH ORDINALITY cannot be used with a column definition list", where,
+                errcode.SYNTAX_ERROR,
+                "WITH ORDINALITY cannot be used with a column definition list",
+                where,
                 hint="Put the column definition list inside ROWS FROM().",
             )
         definitions = [node.coldeflist]
@@ -193,9 +229,7 @@ def _sample(pstate: ParseState, node: RangeTableSample) -> TableSampleClause:
     handler = function_oid_exact(names, [2281], missing_ok=True)
     shown = ".".join(names)
     if not handler:
-        raise pstate.error(
-            errcode.UNDEFINED_OBJECT, f"tablesample method {shown} does not exist", node.location
-        )
+        raise pstate.error(errcode.UNDEFINED_OBJECT, f"tablesample method {shown} does not exist", node.location)
     parameters = _SAMPLE_PARAMETERS.get(names[-1])
     if parameters is None:
         raise feature_not_supported(f'tablesample method "{shown}"', position=pstate.position(node.location))
@@ -203,7 +237,8 @@ def _sample(pstate: ParseState, node: RangeTableSample) -> TableSampleClause:
         plural = "argument" if len(parameters) == 1 else "arguments"
         raise pstate.error(
             errcode.INVALID_TABLESAMPLE_ARGUMENT,
-            f"tablesample method {shown} requires {len(parameters)} {plural}, not {len(node.args)}", node.location,
+            f"tablesample method {shown} requires {len(parameters)} {plural}, not {len(node.args)}",
+            node.location,
         )
     args = []
     for arg, type_oid in zip(node.args, parameters, strict=True):
@@ -224,8 +259,11 @@ def _sample(pstate: ParseState, node: RangeTableSample) -> TableSampleClause:
 
 def _join(pstate: ParseState, raw: JoinExpr) -> tuple[Any, NSItem, list[NSItem]]:
     join = JoinExpr(
-        jointype=raw.jointype, isNatural=raw.isNatural, usingClause=list(raw.usingClause),
-        join_using_alias=raw.join_using_alias, alias=raw.alias,
+        jointype=raw.jointype,
+        isNatural=raw.isNatural,
+        usingClause=list(raw.usingClause),
+        join_using_alias=raw.join_using_alias,
+        alias=raw.alias,
     )
     join.larg, left, left_names = _item(pstate, raw.larg)
     lateral_ok = join.jointype in (enums.JOIN_INNER, enums.JOIN_LEFT)
@@ -276,8 +314,13 @@ def _join(pstate: ParseState, raw: JoinExpr) -> tuple[Any, NSItem, list[NSItem]]
             number = len(columns) + 1
             columns.append(
                 NSColumn(
-                    join.rtindex, number, expr_type(merged), expr_typmod(merged), expr_collation(merged),
-                    join.rtindex, number,
+                    join.rtindex,
+                    number,
+                    expr_type(merged),
+                    expr_typmod(merged),
+                    expr_collation(merged),
+                    join.rtindex,
+                    number,
                 )
             )
     _remaining(pstate, left, left_columns, left_numbers, names, aliasvars, columns)
@@ -286,8 +329,17 @@ def _join(pstate: ParseState, raw: JoinExpr) -> tuple[Any, NSItem, list[NSItem]]
         for number, column in enumerate(columns, 1):
             column.varnosyn, column.varattnosyn = join.rtindex, number
     item = add_join(
-        pstate, names, columns, join.jointype, len(join.usingClause), aliasvars, left_numbers, right_numbers,
-        join.join_using_alias, join.alias, True,
+        pstate,
+        names,
+        columns,
+        join.jointype,
+        len(join.usingClause),
+        aliasvars,
+        left_numbers,
+        right_numbers,
+        join.join_using_alias,
+        join.alias,
+        True,
     )
     while len(pstate.joinexprs) < item.rtindex - 1:
         pstate.joinexprs.append(None)
@@ -306,17 +358,22 @@ def _join(pstate: ParseState, raw: JoinExpr) -> tuple[Any, NSItem, list[NSItem]]
 
 
 def _using(
-    pstate: ParseState, join: JoinExpr, left: NSItem, right: NSItem, left_columns: list[str],
-    right_columns: list[str], left_numbers: list[int], right_numbers: list[int], names: list[Any],
+    pstate: ParseState,
+    join: JoinExpr,
+    left: NSItem,
+    right: NSItem,
+    left_columns: list[str],
+    right_columns: list[str],
+    left_numbers: list[int],
+    right_numbers: list[int],
+    names: list[Any],
 ) -> Any:
     """The condition of USING; fills in the merged columns' numbers and names."""
     tests = []
     for column in join.usingClause:
         name = column.sval
         if any(known.sval == name for known in names):
-            raise SqlError(
-                errcode.DUPLICATE_COLUMN, f'column name "{name}" appears more than once in USING clause'
-            )
+            raise SqlError(errcode.DUPLICATE_COLUMN, f'column name "{name}" appears more than once in USING clause')
         for side, own, numbers in (("left", left_columns, left_numbers), ("right", right_columns, right_numbers)):
             places = [i for i, each in enumerate(own, 1) if each == name]
             if len(places) > 1:
@@ -336,9 +393,7 @@ def _using(
 
         mark_selected(pstate, one)
         mark_selected(pstate, other)
-        tests.append(
-            A_Expr(kind=enums.AEXPR_OP, name=[String(sval="=")], lexpr=one, rexpr=other, location=-1)
-        )
+        tests.append(A_Expr(kind=enums.AEXPR_OP, name=[String(sval="=")], lexpr=one, rexpr=other, location=-1))
     condition: Any = tests[0]
     if len(tests) > 1:
         from tusk.sql.nodes.make import make_bool
@@ -388,7 +443,12 @@ def _merged_var(pstate: ParseState, jointype: int, left: Var, right: Var) -> Any
 
 
 def _remaining(
-    pstate: ParseState, item: NSItem, own: list[str], numbers: list[int], names: list[Any], aliasvars: list[Any],
+    pstate: ParseState,
+    item: NSItem,
+    own: list[str],
+    numbers: list[int],
+    names: list[Any],
+    aliasvars: list[Any],
     columns: list[NSColumn],
 ) -> None:
     """Add the columns that USING did not merge (extractRemainingColumns)."""

@@ -11,17 +11,22 @@ from tusk.sql.nodes import enums
 from tusk.sql.nodes.parsetree import LockingClause, Query, RowMarkClause
 
 STRENGTHS = {
-    enums.LCS_NONE: "FOR some", enums.LCS_FORKEYSHARE: "FOR KEY SHARE", enums.LCS_FORSHARE: "FOR SHARE",
-    enums.LCS_FORNOKEYUPDATE: "FOR NO KEY UPDATE", enums.LCS_FORUPDATE: "FOR UPDATE",
+    enums.LCS_NONE: "FOR some",
+    enums.LCS_FORKEYSHARE: "FOR KEY SHARE",
+    enums.LCS_FORSHARE: "FOR SHARE",
+    enums.LCS_FORNOKEYUPDATE: "FOR NO KEY UPDATE",
+    enums.LCS_FORUPDATE: "FOR UPDATE",
 }
 
 
 def check_select_locking(query: Query, strength: int) -> None:
     """0A000 for a query whose rows do not correspond to table rows (CheckSelectLocking)."""
     for found, what in (
-        (query.setOperations is not None, "UNION/INTERSECT/EXCEPT"), (bool(query.distinctClause), "DISTINCT clause"),
+        (query.setOperations is not None, "UNION/INTERSECT/EXCEPT"),
+        (bool(query.distinctClause), "DISTINCT clause"),
         (bool(query.groupClause or query.groupingSets), "GROUP BY clause"),
-        (query.havingQual is not None, "HAVING clause"), (query.hasAggs, "aggregate functions"),
+        (query.havingQual is not None, "HAVING clause"),
+        (query.hasAggs, "aggregate functions"),
         (query.hasWindowFuncs, "window functions"),
         (query.hasTargetSRFs, "set-returning functions in the target list"),
     ):
@@ -60,8 +65,12 @@ def _visible_name(rte: Any) -> str | None:
 
 
 _REFUSED = {
-    enums.RTE_JOIN: "a join", enums.RTE_FUNCTION: "a function", enums.RTE_TABLEFUNC: "a table function",
-    enums.RTE_VALUES: "VALUES", enums.RTE_CTE: "a WITH query", enums.RTE_NAMEDTUPLESTORE: "a named tuplestore",
+    enums.RTE_JOIN: "a join",
+    enums.RTE_FUNCTION: "a function",
+    enums.RTE_TABLEFUNC: "a table function",
+    enums.RTE_VALUES: "VALUES",
+    enums.RTE_CTE: "a WITH query",
+    enums.RTE_NAMEDTUPLESTORE: "a named tuplestore",
 }
 
 
@@ -70,9 +79,7 @@ def _lock_named(
 ) -> None:
     name = STRENGTHS[clause.strength]
     if named.catalogname or named.schemaname:
-        raise pstate.error(
-            errcode.SYNTAX_ERROR, f"{name} must specify unqualified relation names", named.location
-        )
+        raise pstate.error(errcode.SYNTAX_ERROR, f"{name} must specify unqualified relation names", named.location)
     for number, rte in enumerate(query.rtable, 1):
         if not rte.inFromCl or _visible_name(rte) != named.relname:
             continue
@@ -88,7 +95,8 @@ def _lock_named(
             )
         return
     raise pstate.error(
-        errcode.UNDEFINED_TABLE, f'relation "{named.relname}" in {name} clause not found in FROM clause',
+        errcode.UNDEFINED_TABLE,
+        f'relation "{named.relname}" in {name} clause not found in FROM clause',
         named.location,
     )
 
@@ -102,6 +110,4 @@ def _lock(query: Query, rtindex: int, strength: Any, policy: Any, pushed_down: b
             mark.waitPolicy = max(mark.waitPolicy, policy)
             mark.pushedDown = mark.pushedDown and pushed_down
             return
-    query.rowMarks.append(
-        RowMarkClause(rti=rtindex, strength=strength, waitPolicy=policy, pushedDown=pushed_down)
-    )
+    query.rowMarks.append(RowMarkClause(rti=rtindex, strength=strength, waitPolicy=policy, pushedDown=pushed_down))

@@ -10,7 +10,11 @@ from tusk.sql.analyze.collate import assign_query_collations
 from tusk.sql.analyze.expressions import transform_expr
 from tusk.sql.analyze.joins import transform_from
 from tusk.sql.analyze.modify import (
-    insert_row, insert_target_list, set_target_table, transform_returning, transform_update_targets,
+    insert_row,
+    insert_target_list,
+    set_target_table,
+    transform_returning,
+    transform_update_targets,
 )
 from tusk.sql.analyze.rangetable import ACL_DELETE, ACL_INSERT, ACL_UPDATE, add_to_query, nsitem_by_rtindex
 from tusk.sql.analyze.select import with_clause
@@ -22,7 +26,10 @@ from tusk.sql.nodes.primitives import FromExpr, MergeAction
 
 _PERMS = {enums.CMD_INSERT: ACL_INSERT, enums.CMD_UPDATE: ACL_UPDATE, enums.CMD_DELETE: ACL_DELETE}
 _UNSUPPORTED = {
-    "m": "materialized views", "f": "foreign tables", "S": "sequences", "t": "TOAST tables",
+    "m": "materialized views",
+    "f": "foreign tables",
+    "S": "sequences",
+    "t": "TOAST tables",
 }
 
 
@@ -38,9 +45,7 @@ def transform_merge(pstate: ParseState, stmt: MergeStmt) -> Query:
     for clause in stmt.mergeWhenClauses:
         perms |= _PERMS.get(clause.commandType, 0)
         if clause.matchKind in final:
-            raise SqlError(
-                errcode.SYNTAX_ERROR, "unreachable WHEN clause specified after unconditional WHEN clause"
-            )
+            raise SqlError(errcode.SYNTAX_ERROR, "unreachable WHEN clause specified after unconditional WHEN clause")
         if clause.condition is None:
             final.add(clause.matchKind)
     query.resultRelation = set_target_table(pstate, stmt.relation, stmt.relation.inh, False, perms)
@@ -48,7 +53,8 @@ def transform_merge(pstate: ParseState, stmt: MergeStmt) -> Query:
     info = pstate.target_relation
     if info.kind not in "rpv":
         raise SqlError(
-            errcode.WRONG_OBJECT_TYPE, f'cannot execute MERGE on relation "{info.name}"',
+            errcode.WRONG_OBJECT_TYPE,
+            f'cannot execute MERGE on relation "{info.name}"',
             detail=f"This operation is not supported for {_UNSUPPORTED.get(info.kind, 'this kind of relation')}.",
         )
     transform_from(pstate, [stmt.sourceRelation])
@@ -58,7 +64,8 @@ def transform_merge(pstate: ParseState, stmt: MergeStmt) -> Query:
     assert target is not None
     if target.names.aliasname == item.names.aliasname:
         raise SqlError(
-            errcode.DUPLICATE_ALIAS, f'name "{target.names.aliasname}" specified more than once',
+            errcode.DUPLICATE_ALIAS,
+            f'name "{target.names.aliasname}" specified more than once',
             detail="The name is used both as MERGE target table and data source.",
         )
     query.rtable, query.rteperminfos = pstate.rtable, pstate.rteperminfos

@@ -13,27 +13,56 @@ from tusk.sql.analyze.collate import assign_list_collations, assign_query_collat
 from tusk.sql.analyze.expressions import transform_expr
 from tusk.sql.analyze.joins import contains_vars_of_level, transform_from
 from tusk.sql.analyze.rangetable import (
-    ACL_DELETE, ACL_INSERT, ACL_UPDATE, FIRST_LOW_INVALID, add_open_relation, add_subquery, add_to_query, add_values,
-    expand_item_vars, find_table, open_table,
+    ACL_DELETE,
+    ACL_INSERT,
+    ACL_UPDATE,
+    FIRST_LOW_INVALID,
+    add_open_relation,
+    add_subquery,
+    add_to_query,
+    add_values,
+    expand_item_vars,
+    find_table,
+    open_table,
 )
 from tusk.sql.analyze.relations import RowExclusiveLock
 from tusk.sql.analyze.select import finish_query, values_rows, with_clause
 from tusk.sql.analyze.state import ExprKind, NSItem, ParseState
 from tusk.sql.analyze.targets import (
-    insert_targets, mark_origins, resolve_unknowns, transform_assigned_expr, transform_expression_list,
-    transform_target_list, update_target_entry,
+    insert_targets,
+    mark_origins,
+    resolve_unknowns,
+    transform_assigned_expr,
+    transform_expression_list,
+    transform_target_list,
+    update_target_entry,
 )
 from tusk.sql.analyze.typenames import lookup_collation
 from tusk.sql.nodes import enums
+from tusk.sql.nodes.literals import String
 from tusk.sql.nodes.make import make_alias, make_null_const, make_target, make_var, make_var_from_target
 from tusk.sql.nodes.nodefuncs import expr_location, expr_type, expr_typmod, string_list
 from tusk.sql.nodes.parsetree import (
-    ColumnRef, DeleteStmt, InsertStmt, OnConflictClause, Query, ResTarget, ReturningClause, UpdateStmt,
+    ColumnRef,
+    DeleteStmt,
+    InsertStmt,
+    OnConflictClause,
+    Query,
+    ResTarget,
+    ReturningClause,
+    UpdateStmt,
 )
 from tusk.sql.nodes.primitives import (
-    CoerceToDomain, Const, FieldStore, InferenceElem, OnConflictExpr, Param, RangeVar, RowExpr, SubscriptingRef,
+    CoerceToDomain,
+    Const,
+    FieldStore,
+    InferenceElem,
+    OnConflictExpr,
+    Param,
+    RangeVar,
+    RowExpr,
+    SubscriptingRef,
 )
-from tusk.sql.nodes.literals import String
 
 INT4OID = 23
 
@@ -67,8 +96,12 @@ def transform_insert(pstate: ParseState, stmt: InsertStmt) -> Query:
     source = stmt.selectStmt
     conflict: OnConflictClause | None = stmt.onConflictClause
     general = source is not None and bool(
-        not source.valuesLists or source.sortClause or source.limitOffset is not None
-        or source.limitCount is not None or source.lockingClause or source.withClause is not None
+        not source.valuesLists
+        or source.sortClause
+        or source.limitOffset is not None
+        or source.limitCount is not None
+        or source.lockingClause
+        or source.withClause is not None
     )
     outer: tuple[list[Any], list[Any], list[NSItem]] = ([], [], [])
     if general:
@@ -105,21 +138,16 @@ def transform_insert(pstate: ParseState, stmt: InsertStmt) -> Query:
     return query
 
 
-def insert_target_list(
-    pstate: ParseState, exprs: list[Any], columns: list[ResTarget], numbers: list[int]
-) -> list[Any]:
+def insert_target_list(pstate: ParseState, exprs: list[Any], columns: list[ResTarget], numbers: list[int]) -> list[Any]:
     """The target list of INSERT, its columns marked for the permission check."""
     targets = [
-        make_target(expr, number, column.name)
-        for expr, column, number in zip(exprs, columns, numbers, strict=False)
+        make_target(expr, number, column.name) for expr, column, number in zip(exprs, columns, numbers, strict=False)
     ]
     _mark_columns(pstate, "insertedCols", numbers[: len(exprs)])
     return targets
 
 
-def _insert_select(
-    pstate: ParseState, source: Any, outer: tuple[list[Any], list[Any], list[NSItem]]
-) -> list[Any]:
+def _insert_select(pstate: ParseState, source: Any, outer: tuple[list[Any], list[Any], list[NSItem]]) -> list[Any]:
     from tusk.sql.analyze.statements import transform_statement
 
     inner = ParseState(pstate)
@@ -154,7 +182,13 @@ def _insert_values(
     first = rows[0]
     lateral = len(pstate.rtable) != 1 and contains_vars_of_level(rows, 0)
     item = add_values(
-        pstate, rows, [expr_type(e) for e in first], [expr_typmod(e) for e in first], [0] * len(first), None, lateral,
+        pstate,
+        rows,
+        [expr_type(e) for e in first],
+        [expr_typmod(e) for e in first],
+        [0] * len(first),
+        None,
+        lateral,
         True,
     )
     add_to_query(pstate, item, True, False, False)
@@ -182,13 +216,15 @@ def insert_row(
     """Convert the values of a row to their columns' types (transformInsertRow)."""
     if len(exprs) > len(columns):
         raise pstate.error(
-            errcode.SYNTAX_ERROR, "INSERT has more expressions than target columns",
+            errcode.SYNTAX_ERROR,
+            "INSERT has more expressions than target columns",
             expr_location(exprs[len(columns)]),
         )
     if given and len(exprs) < len(columns):
         row = len(exprs) == 1 and _row_width(pstate, exprs[0]) == len(columns)
         raise pstate.error(
-            errcode.SYNTAX_ERROR, "INSERT has more target columns than expressions",
+            errcode.SYNTAX_ERROR,
+            "INSERT has more target columns than expressions",
             expr_location(columns[len(exprs)]),
             hint=(
                 "The insertion source is a row expression containing the same number of columns expected by the "
@@ -251,9 +287,7 @@ def excluded_target_list(info: Any, rtindex: int) -> list[Any]:
             expr: Any = make_null_const(INT4OID, -1, 0)
             name = None
         else:
-            expr = make_var(
-                rtindex, attribute.attnum, attribute.atttypid, attribute.atttypmod, attribute.attcollation
-            )
+            expr = make_var(rtindex, attribute.attnum, attribute.atttypid, attribute.atttypmod, attribute.attcollation)
             name = attribute.attname
         targets.append(make_target(expr, attribute.attnum, name))
     targets.append(make_target(make_var(rtindex, 0, info.row.reltype, -1, 0), 0, None, True))
@@ -264,8 +298,10 @@ def _arbiter(pstate: ParseState, clause: OnConflictClause, result: OnConflictExp
     infer = clause.infer
     if clause.action == enums.ONCONFLICT_UPDATE and infer is None:
         raise pstate.error(
-            errcode.SYNTAX_ERROR, "ON CONFLICT DO UPDATE requires inference specification or constraint name",
-            clause.location, hint="For example, ON CONFLICT (column_name).",
+            errcode.SYNTAX_ERROR,
+            "ON CONFLICT DO UPDATE requires inference specification or constraint name",
+            clause.location,
+            hint="For example, ON CONFLICT (column_name).",
         )
     info = pstate.target_relation
     if info.oid < 16384 and info.row.relnamespace in (11, 99):
@@ -322,16 +358,12 @@ def _returning_item(pstate: ParseState, name: str, kind: enums.VarReturningType)
     columns = [column.copy() for column in target.columns]
     for column in columns:
         column.varreturningtype = kind
-    item = NSItem(
-        make_alias(name, target.rte.eref.colnames), target.rte, target.rtindex, columns, target.perminfo
-    )
+    item = NSItem(make_alias(name, target.rte.eref.colnames), target.rte, target.rtindex, columns, target.perminfo)
     item.returning_type = kind
     add_to_query(pstate, item, False, True, False)
 
 
-def transform_returning(
-    pstate: ParseState, query: Query, clause: ReturningClause | None, kind: ExprKind
-) -> None:
+def transform_returning(pstate: ParseState, query: Query, clause: ReturningClause | None, kind: ExprKind) -> None:
     """RETURNING, with its names for old and new rows (transformReturningClause)."""
     if clause is None:
         return
@@ -340,17 +372,13 @@ def transform_returning(
         field = "returningOldAlias" if is_old else "returningNewAlias"
         if getattr(query, field) is not None:
             word = "OLD" if is_old else "NEW"
-            raise pstate.error(
-                errcode.SYNTAX_ERROR, f"{word} cannot be specified multiple times", option.location
-            )
+            raise pstate.error(errcode.SYNTAX_ERROR, f"{word} cannot be specified multiple times", option.location)
         setattr(query, field, option.value)
         if find_table(pstate, None, option.value, -1) is not None:
             raise pstate.error(
                 errcode.DUPLICATE_ALIAS, f'table name "{option.value}" specified more than once', option.location
             )
-        _returning_item(
-            pstate, option.value, enums.VAR_RETURNING_OLD if is_old else enums.VAR_RETURNING_NEW
-        )
+        _returning_item(pstate, option.value, enums.VAR_RETURNING_OLD if is_old else enums.VAR_RETURNING_NEW)
     if query.returningOldAlias is None and find_table(pstate, None, "old", -1) is None:
         query.returningOldAlias = "old"
         _returning_item(pstate, "old", enums.VAR_RETURNING_OLD)
@@ -361,9 +389,7 @@ def transform_returning(
     pstate.next_resno = 1
     query.returningList = transform_target_list(pstate, clause.exprs, kind)
     if not query.returningList:
-        raise pstate.error(
-            errcode.SYNTAX_ERROR, "RETURNING must have at least one column", expr_location(clause.exprs)
-        )
+        raise pstate.error(errcode.SYNTAX_ERROR, "RETURNING must have at least one column", expr_location(clause.exprs))
     mark_origins(pstate, query.returningList)
     if pstate.resolve_unknowns:
         resolve_unknowns(pstate, query.returningList)
@@ -398,13 +424,12 @@ def transform_update_targets(pstate: ParseState, items: list[ResTarget]) -> list
             assert pstate.target_nsitem is not None
             qualified = bool(item.indirection) and item.name == pstate.target_nsitem.names.aliasname
             raise pstate.error(
-                errcode.UNDEFINED_COLUMN, f'column "{item.name}" of relation "{info.name}" does not exist',
+                errcode.UNDEFINED_COLUMN,
+                f'column "{item.name}" of relation "{info.name}" does not exist',
                 item.location,
                 hint="SET target columns cannot be qualified with the relation name." if qualified else None,
             )
-        update_target_entry(
-            pstate, target, item.name or "", attribute.attnum, item.indirection, item.location
-        )
+        update_target_entry(pstate, target, item.name or "", attribute.attnum, item.indirection, item.location)
         numbers.append(attribute.attnum)
     _mark_columns(pstate, "updatedCols", numbers)
     return targets

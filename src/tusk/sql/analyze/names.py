@@ -6,7 +6,11 @@ from typing import Any
 
 from tusk.catalog.cache import TYPENAMENSP, lookup
 from tusk.catalog.namespace import (
-    active_search_path, deconstruct_qualified_name, functions_named, get_collation_oid, lookup_explicit_namespace,
+    active_search_path,
+    deconstruct_qualified_name,
+    functions_named,
+    get_collation_oid,
+    lookup_explicit_namespace,
     operators_named,
 )
 from tusk.catalog.session import session

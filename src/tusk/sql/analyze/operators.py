@@ -47,7 +47,10 @@ def _op_error(
     shown = signature(names, left, right)
     if ambiguous:
         return error_at(
-            pstate, errcode.AMBIGUOUS_FUNCTION, f"operator is not unique: {shown}", location,
+            pstate,
+            errcode.AMBIGUOUS_FUNCTION,
+            f"operator is not unique: {shown}",
+            location,
             hint="Could not choose a best candidate operator. You might need to add explicit type casts.",
         )
     hint = (
@@ -116,16 +119,20 @@ def compatible_operator(
     if no_error:
         return None
     raise error_at(
-        pstate, errcode.UNDEFINED_FUNCTION,
-        f"operator requires run-time type coercion: {signature(names, left, right)}", location,
+        pstate,
+        errcode.UNDEFINED_FUNCTION,
+        f"operator requires run-time type coercion: {signature(names, left, right)}",
+        location,
     )
 
 
 def _check_not_shell(pstate: ParseState | None, names: list[str], row: Any, location: int) -> None:
     if not row.oprcode:
         raise error_at(
-            pstate, errcode.UNDEFINED_FUNCTION,
-            f"operator is only a shell: {signature(names, row.oprleft, row.oprright)}", location,
+            pstate,
+            errcode.UNDEFINED_FUNCTION,
+            f"operator is only a shell: {signature(names, row.oprleft, row.oprright)}",
+            location,
         )
 
 
@@ -147,8 +154,12 @@ def make_operator(
     result_type = enforce_generic_types(actual, declared, row.oprresult)
     make_fn_arguments(pstate, args, actual, declared)
     result = OpExpr(
-        opno=row.oid, opfuncid=row.oprcode, opresulttype=result_type, opretset=lk.proc_row(row.oprcode).proretset,
-        args=args, location=location,
+        opno=row.oid,
+        opfuncid=row.oprcode,
+        opresulttype=result_type,
+        opretset=lk.proc_row(row.oprcode).proretset,
+        args=args,
+        location=location,
     )
     if result.opretset:
         check_srf_call_placement(pstate, last_srf, location)
@@ -168,17 +179,13 @@ def make_scalar_array_operator(
     else:
         element = lk.base_element_type(container)
         if not element:
-            raise pstate.error(
-                errcode.WRONG_OBJECT_TYPE, "op ANY/ALL (array) requires array on right side", location
-            )
+            raise pstate.error(errcode.WRONG_OBJECT_TYPE, "op ANY/ALL (array) requires array on right side", location)
     row = find_operator(pstate, words, left_type, element, False, location)
     _check_not_shell(pstate, words, row, location)
     args, actual, declared = [left, right], [left_type, element], [row.oprleft, row.oprright]
     result_type = enforce_generic_types(actual, declared, row.oprresult)
     if result_type != BOOLOID:
-        raise pstate.error(
-            errcode.WRONG_OBJECT_TYPE, "op ANY/ALL (array) requires operator to yield boolean", location
-        )
+        raise pstate.error(errcode.WRONG_OBJECT_TYPE, "op ANY/ALL (array) requires operator to yield boolean", location)
     if lk.proc_row(row.oprcode).proretset:
         raise pstate.error(
             errcode.WRONG_OBJECT_TYPE, "op ANY/ALL (array) requires operator not to return a set", location
@@ -189,7 +196,8 @@ def make_scalar_array_operator(
         wanted = lk.array_type(declared[1])
         if not wanted:
             raise pstate.error(
-                errcode.UNDEFINED_OBJECT, f"could not find array type for data type {lk.format_type(declared[1])}",
+                errcode.UNDEFINED_OBJECT,
+                f"could not find array type for data type {lk.format_type(declared[1])}",
                 location,
             )
     actual[1], declared[1] = container, wanted
@@ -202,7 +210,8 @@ def sort_group_operators(type_oid: int, need_lt: bool, need_eq: bool, need_gt: b
     operators = lk.type_operators(type_oid)
     if (need_lt and not operators.lt) or (need_gt and not operators.gt):
         raise SqlError(
-            errcode.UNDEFINED_FUNCTION, f"could not identify an ordering operator for type {lk.format_type(type_oid)}",
+            errcode.UNDEFINED_FUNCTION,
+            f"could not identify an ordering operator for type {lk.format_type(type_oid)}",
             hint="Use an explicit ordering operator or modify the query.",
         )
     if need_eq and not operators.eq:

@@ -15,8 +15,12 @@ from tusk.sql.nodes.primitives import Param
 
 def _param(number: int, type_oid: int, location: int) -> Param:
     return Param(
-        paramkind=enums.PARAM_EXTERN, paramid=number, paramtype=type_oid, paramtypmod=-1,
-        paramcollid=lk.type_collation(type_oid), location=location,
+        paramkind=enums.PARAM_EXTERN,
+        paramid=number,
+        paramtype=type_oid,
+        paramtypmod=-1,
+        paramcollid=lk.type_collation(type_oid),
+        location=location,
     )
 
 
@@ -56,7 +60,9 @@ def use_variable_parameters(pstate: ParseState, types: list[int]) -> None:
             types[number - 1] = target
         elif known != target:
             raise state.error(
-                errcode.AMBIGUOUS_PARAMETER, f"inconsistent types deduced for parameter ${number}", param.location,
+                errcode.AMBIGUOUS_PARAMETER,
+                f"inconsistent types deduced for parameter ${number}",
+                param.location,
                 detail=f"{lk.format_type(known)} versus {lk.format_type(target)}",
             )
         param.paramtype, param.paramtypmod, param.paramcollid = target, -1, lk.type_collation(target)
@@ -80,7 +86,8 @@ def check_variable_parameters(pstate: ParseState, query: Any, types: list[int]) 
                 raise pstate.error(errcode.UNDEFINED_PARAMETER, f"there is no parameter ${number}", node.location)
             if node.paramtype != types[number - 1]:
                 raise pstate.error(
-                    errcode.AMBIGUOUS_PARAMETER, f"could not determine data type of parameter ${number}",
+                    errcode.AMBIGUOUS_PARAMETER,
+                    f"could not determine data type of parameter ${number}",
                     node.location,
                 )
         return None

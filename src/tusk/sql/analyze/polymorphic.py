@@ -7,8 +7,18 @@ common type that all arguments can be converted to.
 from __future__ import annotations
 
 from tusk.catalog.oids import (
-    ANYARRAYOID, ANYCOMPATIBLEARRAYOID, ANYCOMPATIBLEMULTIRANGEOID, ANYCOMPATIBLENONARRAYOID, ANYCOMPATIBLEOID,
-    ANYCOMPATIBLERANGEOID, ANYELEMENTOID, ANYENUMOID, ANYMULTIRANGEOID, ANYNONARRAYOID, ANYRANGEOID, TEXTOID,
+    ANYARRAYOID,
+    ANYCOMPATIBLEARRAYOID,
+    ANYCOMPATIBLEMULTIRANGEOID,
+    ANYCOMPATIBLENONARRAYOID,
+    ANYCOMPATIBLEOID,
+    ANYCOMPATIBLERANGEOID,
+    ANYELEMENTOID,
+    ANYENUMOID,
+    ANYMULTIRANGEOID,
+    ANYNONARRAYOID,
+    ANYRANGEOID,
+    TEXTOID,
     UNKNOWNOID,
 )
 from tusk.errors import SqlError, errcode
@@ -16,9 +26,13 @@ from tusk.sql.analyze import lookup as lk
 
 _ELEMENTS = (ANYELEMENTOID, ANYNONARRAYOID, ANYENUMOID)
 _NAMES = {
-    ANYELEMENTOID: "anyelement", ANYARRAYOID: "anyarray", ANYRANGEOID: "anyrange",
-    ANYMULTIRANGEOID: "anymultirange", ANYCOMPATIBLEARRAYOID: "anycompatiblearray",
-    ANYCOMPATIBLERANGEOID: "anycompatiblerange", ANYCOMPATIBLEMULTIRANGEOID: "anycompatiblemultirange",
+    ANYELEMENTOID: "anyelement",
+    ANYARRAYOID: "anyarray",
+    ANYRANGEOID: "anyrange",
+    ANYMULTIRANGEOID: "anymultirange",
+    ANYCOMPATIBLEARRAYOID: "anycompatiblearray",
+    ANYCOMPATIBLERANGEOID: "anycompatiblerange",
+    ANYCOMPATIBLEMULTIRANGEOID: "anycompatiblemultirange",
 }
 TEXTARRAYOID = 1009
 
@@ -218,9 +232,7 @@ class _Family2:
             if not self.range:
                 self.range, self.range_element = self.multirange_range, lk.range_subtype(self.multirange_range)
             elif self.range != self.multirange_range:
-                raise _inconsistent(
-                    ANYCOMPATIBLEMULTIRANGEOID, ANYCOMPATIBLERANGEOID, self.multirange, self.range
-                )
+                raise _inconsistent(ANYCOMPATIBLEMULTIRANGEOID, ANYCOMPATIBLERANGEOID, self.multirange, self.range)
         elif self.wants_multirange and self.range:
             self.multirange = lk.range_multirange(self.range)
         self.element = common_type_of(self.types, no_error=False)
@@ -285,9 +297,7 @@ def common_type_of(types: list[int], no_error: bool) -> int:
         elif row.typcategory != category:
             if no_error:
                 return 0
-            raise _mismatch(
-                f"argument types {lk.format_type(current)} and {lk.format_type(other)} cannot be matched"
-            )
+            raise _mismatch(f"argument types {lk.format_type(current)} and {lk.format_type(other)} cannot be matched")
         elif (
             not preferred
             and can_coerce_type([current], [other], IMPLICIT)

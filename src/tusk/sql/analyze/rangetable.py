@@ -9,10 +9,20 @@ from tusk.catalog.oids import INT8OID, RECORDOID
 from tusk.errors import SqlError, errcode
 from tusk.sql.analyze import lookup as lk
 from tusk.sql.analyze.relations import (
-    AccessShareLock, RelationInfo, RowShareLock, relation_info, relation_oid,
+    AccessShareLock,
+    RelationInfo,
+    RowShareLock,
+    relation_info,
+    relation_oid,
 )
 from tusk.sql.analyze.rowtypes import (
-    COMPOSITE, COMPOSITE_DOMAIN, OTHER, RECORD, Column, expr_result_type, relation_columns,
+    COMPOSITE,
+    COMPOSITE_DOMAIN,
+    OTHER,
+    RECORD,
+    Column,
+    expr_result_type,
+    relation_columns,
 )
 from tusk.sql.analyze.state import ExprKind, NSColumn, NSItem, ParseState, position_of_errors
 from tusk.sql.analyze.typenames import column_collation, type_name_oid_typmod
@@ -134,7 +144,8 @@ def _unsupported_kind(info: RelationInfo) -> SqlError | None:
     if what is None:
         return None
     return SqlError(
-        errcode.WRONG_OBJECT_TYPE, f'cannot open relation "{info.name}"',
+        errcode.WRONG_OBJECT_TYPE,
+        f'cannot open relation "{info.name}"',
         detail=f"This operation is not supported for {what}.",
     )
 
@@ -161,7 +172,9 @@ def open_table(pstate: ParseState, relation: RangeVar, lockmode: int) -> Relatio
             )
         if _is_future_cte(pstate, name):
             raise pstate.error(
-                errcode.UNDEFINED_TABLE, f'relation "{name}" does not exist', relation.location,
+                errcode.UNDEFINED_TABLE,
+                f'relation "{name}" does not exist',
+                relation.location,
                 detail=f'There is a WITH item named "{name}", but it cannot be referenced from this part of the query.',
                 hint="Use WITH RECURSIVE, or re-order the WITH items to remove forward references.",
             )
@@ -191,15 +204,27 @@ def add_relation(pstate: ParseState, relation: RangeVar, alias: Any, inh: bool, 
 
 
 def add_open_relation(
-    pstate: ParseState, info: RelationInfo, lockmode: int, alias: Any, inh: bool, in_from: bool,
-    required: int = ACL_SELECT, refname: str | None = None,
+    pstate: ParseState,
+    info: RelationInfo,
+    lockmode: int,
+    alias: Any,
+    inh: bool,
+    in_from: bool,
+    required: int = ACL_SELECT,
+    refname: str | None = None,
 ) -> NSItem:
     """An entry for a relation that is open already (addRangeTableEntryForRelation)."""
     if refname is None:
         refname = alias.aliasname if alias is not None else info.name
     rte = RangeTblEntry(
-        rtekind=enums.RTE_RELATION, alias=alias, eref=make_alias(refname), relid=info.oid, inh=inh,
-        relkind=info.kind, rellockmode=lockmode, inFromCl=in_from,
+        rtekind=enums.RTE_RELATION,
+        alias=alias,
+        eref=make_alias(refname),
+        relid=info.oid,
+        inh=inh,
+        relkind=info.kind,
+        rellockmode=lockmode,
+        inFromCl=in_from,
     )
     described = relation_columns(info.oid)
     _relation_aliases(described, alias, rte.eref)
@@ -208,9 +233,7 @@ def add_open_relation(
     return _add(pstate, rte, _columns(described), perminfo)
 
 
-def add_subquery(
-    pstate: ParseState, subquery: Query, alias: Any, lateral: bool, in_from: bool
-) -> NSItem:
+def add_subquery(pstate: ParseState, subquery: Query, alias: Any, lateral: bool, in_from: bool) -> NSItem:
     """A sub-SELECT of FROM or a member of a set operation (addRangeTableEntryForSubquery)."""
     eref = copy_tree(alias) if alias is not None else make_alias("unnamed_subquery")
     given = len(eref.colnames)
@@ -224,9 +247,7 @@ def add_subquery(
     rte = RangeTblEntry(
         rtekind=enums.RTE_SUBQUERY, alias=alias, eref=eref, subquery=subquery, lateral=lateral, inFromCl=in_from
     )
-    columns = [
-        NSColumn(-1, 0, expr_type(t.expr), expr_typmod(t.expr), expr_collation(t.expr)) for t in targets
-    ]
+    columns = [NSColumn(-1, 0, expr_type(t.expr), expr_typmod(t.expr), expr_collation(t.expr)) for t in targets]
     item = _add(pstate, rte, columns)
     item.rel_visible = alias is not None
     return item
@@ -239,9 +260,7 @@ def _result_name(expr: Any) -> str | None:
     row = lk.proc_row(expr.funcid)
     if row.proallargtypes is None or row.proargmodes is None or row.proargnames is None:
         return None
-    names = [
-        name for name, mode in zip(row.proargnames, row.proargmodes, strict=False) if mode in "obt"
-    ]
+    names = [name for name, mode in zip(row.proargnames, row.proargmodes, strict=False) if mode in "obt"]
     return names[0] if len(names) == 1 and names[0] else None
 
 
@@ -250,15 +269,14 @@ def _definition_columns(pstate: ParseState, definitions: list[Any], function: Ra
     for definition in definitions:
         if definition.typeName.setof:
             raise pstate.error(
-                errcode.INVALID_TABLE_DEFINITION, f'column "{definition.colname}" cannot be declared SETOF',
+                errcode.INVALID_TABLE_DEFINITION,
+                f'column "{definition.colname}" cannot be declared SETOF',
                 definition.location,
             )
         type_oid, typmod = type_name_oid_typmod(pstate, definition.typeName)
         collation = column_collation(pstate, definition, type_oid)
         if any(column.name == definition.colname for column in columns):
-            raise SqlError(
-                errcode.DUPLICATE_COLUMN, f'column name "{definition.colname}" specified more than once'
-            )
+            raise SqlError(errcode.DUPLICATE_COLUMN, f'column name "{definition.colname}" specified more than once')
         row = lk.type_row(type_oid)
         if row.typtype == "p" and type_oid not in (RECORDOID, 2287):
             raise SqlError(
@@ -274,7 +292,12 @@ def _definition_columns(pstate: ParseState, definitions: list[Any], function: Ra
 
 
 def add_functions(
-    pstate: ParseState, names: list[str], exprs: list[Any], definitions: list[list[Any]], item: Any, lateral: bool,
+    pstate: ParseState,
+    names: list[str],
+    exprs: list[Any],
+    definitions: list[list[Any]],
+    item: Any,
+    lateral: bool,
     in_from: bool,
 ) -> NSItem:
     """Functions of FROM: one, or ROWS FROM, with ordinality or not (addRangeTableEntryForFunction)."""
@@ -303,7 +326,8 @@ def add_functions(
             columns = _definition_columns(pstate, columns_given, function)
         elif kind == RECORD:
             raise pstate.error(
-                errcode.SYNTAX_ERROR, 'a column definition list is required for functions returning "record"',
+                errcode.SYNTAX_ERROR,
+                'a column definition list is required for functions returning "record"',
                 expr_location(expr),
             )
         elif kind == OTHER:
@@ -322,20 +346,32 @@ def add_functions(
         described.append(Column("ordinality", INT8OID, -1, 0))
     if len(described) > 1664:
         raise pstate.error(
-            errcode.TOO_MANY_COLUMNS, "functions in FROM can return at most 1664 columns",
+            errcode.TOO_MANY_COLUMNS,
+            "functions in FROM can return at most 1664 columns",
             expr_location(exprs),
         )
     rte = RangeTblEntry(
-        rtekind=enums.RTE_FUNCTION, alias=alias, eref=eref, functions=functions, funcordinality=item.ordinality,
-        lateral=lateral, inFromCl=in_from,
+        rtekind=enums.RTE_FUNCTION,
+        alias=alias,
+        eref=eref,
+        functions=functions,
+        funcordinality=item.ordinality,
+        lateral=lateral,
+        inFromCl=in_from,
     )
     _relation_aliases(described, alias, eref)
     return _add(pstate, rte, _columns(described))
 
 
 def add_values(
-    pstate: ParseState, lists: list[list[Any]], types: list[int], typmods: list[int], collations: list[int],
-    alias: Any, lateral: bool, in_from: bool,
+    pstate: ParseState,
+    lists: list[list[Any]],
+    types: list[int],
+    typmods: list[int],
+    collations: list[int],
+    alias: Any,
+    lateral: bool,
+    in_from: bool,
 ) -> NSItem:
     """VALUES as a table (addRangeTableEntryForValues)."""
     eref = copy_tree(alias) if alias is not None else make_alias("*VALUES*")
@@ -347,8 +383,15 @@ def add_values(
             f'VALUES lists "{eref.aliasname}" have {ncolumns} columns available but {given} columns specified',
         )
     rte = RangeTblEntry(
-        rtekind=enums.RTE_VALUES, alias=alias, eref=eref, values_lists=lists, coltypes=types, coltypmods=typmods,
-        colcollations=collations, lateral=lateral, inFromCl=in_from,
+        rtekind=enums.RTE_VALUES,
+        alias=alias,
+        eref=eref,
+        values_lists=lists,
+        coltypes=types,
+        coltypmods=typmods,
+        colcollations=collations,
+        lateral=lateral,
+        inFromCl=in_from,
     )
     return _add(pstate, rte, _columns_of_lists(types, typmods, collations))
 
@@ -361,7 +404,8 @@ def add_cte(pstate: ParseState, cte: Any, levelsup: int, relation: RangeVar, in_
         cte.cterefcount += 1
     if isinstance(query, Query) and query.commandType != enums.CMD_SELECT and not query.returningList:
         raise pstate.error(
-            errcode.FEATURE_NOT_SUPPORTED, f'WITH query "{cte.ctename}" does not have a RETURNING clause',
+            errcode.FEATURE_NOT_SUPPORTED,
+            f'WITH query "{cte.ctename}" does not have a RETURNING clause',
             relation.location,
         )
     eref = copy_tree(alias) if alias is not None else make_alias(cte.ctename)
@@ -373,16 +417,32 @@ def add_cte(pstate: ParseState, cte: Any, levelsup: int, relation: RangeVar, in_
             f'table "{eref.aliasname}" has {available} columns available but {given} columns specified',
         )
     rte = RangeTblEntry(
-        rtekind=enums.RTE_CTE, alias=alias, eref=eref, ctename=cte.ctename, ctelevelsup=levelsup,
-        self_reference=not isinstance(query, Query), coltypes=list(cte.ctecoltypes),
-        coltypmods=list(cte.ctecoltypmods), colcollations=list(cte.ctecolcollations), inFromCl=in_from,
+        rtekind=enums.RTE_CTE,
+        alias=alias,
+        eref=eref,
+        ctename=cte.ctename,
+        ctelevelsup=levelsup,
+        self_reference=not isinstance(query, Query),
+        coltypes=list(cte.ctecoltypes),
+        coltypmods=list(cte.ctecoltypmods),
+        colcollations=list(cte.ctecolcollations),
+        inFromCl=in_from,
     )
     return _add(pstate, rte, _columns_of_lists(rte.coltypes, rte.coltypmods, rte.colcollations))
 
 
 def add_join(
-    pstate: ParseState, names: list[Any], columns: list[NSColumn], jointype: Any, merged: int, aliasvars: list[Any],
-    left: list[int], right: list[int], using_alias: Any, alias: Any, in_from: bool,
+    pstate: ParseState,
+    names: list[Any],
+    columns: list[NSColumn],
+    jointype: Any,
+    merged: int,
+    aliasvars: list[Any],
+    left: list[int],
+    right: list[int],
+    using_alias: Any,
+    alias: Any,
+    in_from: bool,
 ) -> NSItem:
     """A join (addRangeTableEntryForJoin)."""
     eref = copy_tree(alias) if alias is not None else make_alias("unnamed_join")
@@ -394,8 +454,15 @@ def add_join(
         )
     eref.colnames += names[given:]
     rte = RangeTblEntry(
-        rtekind=enums.RTE_JOIN, alias=alias, eref=eref, jointype=jointype, joinmergedcols=merged,
-        joinaliasvars=aliasvars, joinleftcols=left, joinrightcols=right, join_using_alias=using_alias,
+        rtekind=enums.RTE_JOIN,
+        alias=alias,
+        eref=eref,
+        jointype=jointype,
+        joinmergedcols=merged,
+        joinaliasvars=aliasvars,
+        joinleftcols=left,
+        joinrightcols=right,
+        join_using_alias=using_alias,
         inFromCl=in_from,
     )
     pstate.rtable.append(rte)
@@ -411,9 +478,7 @@ def add_group(pstate: ParseState, targets: list[Any]) -> NSItem:
     return _add(pstate, rte, columns)
 
 
-def add_to_query(
-    pstate: ParseState, item: NSItem, to_joinlist: bool, rel_visible: bool, cols_visible: bool
-) -> None:
+def add_to_query(pstate: ParseState, item: NSItem, to_joinlist: bool, rel_visible: bool, cols_visible: bool) -> None:
     """Make an entry part of the query and visible (addNSItemToQuery)."""
     if to_joinlist:
         pstate.joinlist.append(RangeTblRef(rtindex=item.rtindex))
@@ -431,7 +496,9 @@ def _check_lateral(pstate: ParseState, item: NSItem, location: int) -> None:
         name = item.names.aliasname
         is_target = pstate.target_nsitem is not None and item.rte is pstate.target_nsitem.rte
         raise pstate.error(
-            errcode.INVALID_COLUMN_REFERENCE, f'invalid reference to FROM-clause entry for table "{name}"', location,
+            errcode.INVALID_COLUMN_REFERENCE,
+            f'invalid reference to FROM-clause entry for table "{name}"',
+            location,
             hint=(
                 f'There is an entry for table "{name}", but it cannot be referenced from this part of the query.'
                 if is_target
@@ -441,9 +508,7 @@ def _check_lateral(pstate: ParseState, item: NSItem, location: int) -> None:
         )
 
 
-def find_table(
-    pstate: ParseState, schema: str | None, refname: str, location: int
-) -> tuple[NSItem, int] | None:
+def find_table(pstate: ParseState, schema: str | None, refname: str, location: int) -> tuple[NSItem, int] | None:
     """(item, levels up) of the table a name refers to, None if there is none (refnameNamespaceItem)."""
     relid = 0
     if schema is not None:
@@ -460,7 +525,9 @@ def find_table(
             if relid:
                 rte = item.rte
                 matches = (
-                    rte.rtekind == enums.RTE_RELATION and rte.relid == relid and rte.alias is None
+                    rte.rtekind == enums.RTE_RELATION
+                    and rte.relid == relid
+                    and rte.alias is None
                     and item.names.aliasname == rte.eref.aliasname
                 )
             else:
@@ -468,9 +535,7 @@ def find_table(
             if matches:
                 if found is not None:
                     shown = relid or f'"{refname}"'
-                    raise pstate.error(
-                        errcode.AMBIGUOUS_ALIAS, f"table reference {shown} is ambiguous", location
-                    )
+                    raise pstate.error(errcode.AMBIGUOUS_ALIAS, f"table reference {shown} is ambiguous", location)
                 _check_lateral(current, item, location)
                 found = item
         if found is not None:
@@ -505,13 +570,15 @@ def scan_nsitem_for_column(pstate: ParseState, item: NSItem, levelsup: int, name
     if number < 0 and number != -6:
         if pstate.expr_kind == ExprKind.CHECK_CONSTRAINT:
             raise pstate.error(
-                errcode.INVALID_COLUMN_REFERENCE, f'system column "{name}" reference in check constraint is invalid',
+                errcode.INVALID_COLUMN_REFERENCE,
+                f'system column "{name}" reference in check constraint is invalid',
                 location,
             )
         if pstate.expr_kind == ExprKind.GENERATED_COLUMN:
             raise pstate.error(
                 errcode.INVALID_COLUMN_REFERENCE,
-                f'cannot use system column "{name}" in column generation expression', location,
+                f'cannot use system column "{name}" in column generation expression',
+                location,
             )
         if pstate.expr_kind == ExprKind.MERGE_WHEN:
             raise pstate.error(
@@ -522,7 +589,8 @@ def scan_nsitem_for_column(pstate: ParseState, item: NSItem, levelsup: int, name
         if not column.varno:
             raise pstate.error(
                 errcode.UNDEFINED_COLUMN,
-                f'column "{name}" of relation "{item.rte.eref.aliasname}" does not exist', location,
+                f'column "{name}" of relation "{item.rte.eref.aliasname}" does not exist',
+                location,
             )
         var = var_of_column(column, levelsup)
     else:
@@ -537,9 +605,14 @@ def scan_nsitem_for_column(pstate: ParseState, item: NSItem, levelsup: int, name
 def var_of_column(column: NSColumn, levelsup: int = 0) -> Var:
     """A Var for a namespace column, without nulling relations."""
     return Var(
-        varno=column.varno, varattno=column.varattno, vartype=column.vartype, vartypmod=column.vartypmod,
-        varcollid=column.varcollid, varlevelsup=levelsup,
-        varreturningtype=enums.VarReturningType(column.varreturningtype), varnosyn=column.varnosyn,
+        varno=column.varno,
+        varattno=column.varattno,
+        vartype=column.vartype,
+        vartypmod=column.vartypmod,
+        varcollid=column.varcollid,
+        varlevelsup=levelsup,
+        varreturningtype=enums.VarReturningType(column.varreturningtype),
+        varnosyn=column.varnosyn,
         varattnosyn=column.varattnosyn,
     )
 
@@ -596,9 +669,7 @@ def column_to_var(pstate: ParseState, name: str, local_only: bool, location: int
             found = scan_nsitem_for_column(pstate, item, level, name, location)
             if found is not None:
                 if result is not None:
-                    raise pstate.error(
-                        errcode.AMBIGUOUS_COLUMN, f'column reference "{name}" is ambiguous', location
-                    )
+                    raise pstate.error(errcode.AMBIGUOUS_COLUMN, f'column reference "{name}" is ambiguous', location)
                 _check_lateral(current, item, location)
                 result = found
         if result is not None or local_only:
@@ -630,14 +701,14 @@ def check_namespace_conflicts(pstate: ParseState, first: list[NSItem], second: l
             if not other.rel_visible or other.names.aliasname != one.names.aliasname:
                 continue
             if (
-                one.rte.rtekind == enums.RTE_RELATION and one.rte.alias is None
-                and other.rte.rtekind == enums.RTE_RELATION and other.rte.alias is None
+                one.rte.rtekind == enums.RTE_RELATION
+                and one.rte.alias is None
+                and other.rte.rtekind == enums.RTE_RELATION
+                and other.rte.alias is None
                 and one.rte.relid != other.rte.relid
             ):
                 continue
-            raise SqlError(
-                errcode.DUPLICATE_ALIAS, f'table name "{one.names.aliasname}" specified more than once'
-            )
+            raise SqlError(errcode.DUPLICATE_ALIAS, f'table name "{one.names.aliasname}" specified more than once')
 
 
 # Errors about names that are not there ------------------------------------------------------------------------------
@@ -653,9 +724,7 @@ def _visible_item(pstate: ParseState, rte: Any, test: Any) -> bool:
 
 
 def _visible_if_lateral(pstate: ParseState, rte: Any) -> bool:
-    return not pstate.lateral_active and _visible_item(
-        pstate, rte, lambda item: item.lateral_only and item.lateral_ok
-    )
+    return not pstate.lateral_active and _visible_item(pstate, rte, lambda item: item.lateral_only and item.lateral_ok)
 
 
 def missing_table(pstate: ParseState, relation: RangeVar) -> SqlError:
@@ -672,8 +741,12 @@ def missing_table(pstate: ParseState, relation: RangeVar) -> SqlError:
         for rte in current.rtable:
             if (
                 (rte.rtekind == enums.RTE_RELATION and relid and rte.relid == relid)
-                or (rte.rtekind == enums.RTE_CTE and cte is not None and rte.ctename == name
-                    and rte.ctelevelsup + level == cte[1])
+                or (
+                    rte.rtekind == enums.RTE_CTE
+                    and cte is not None
+                    and rte.ctename == name
+                    and rte.ctelevelsup + level == cte[1]
+                )
                 or rte.eref.aliasname == name
             ):
                 found = rte
@@ -684,13 +757,16 @@ def missing_table(pstate: ParseState, relation: RangeVar) -> SqlError:
         item = find_table(pstate, None, found.eref.aliasname, relation.location)
         if item is not None and item[0].rte is found:
             return pstate.error(
-                errcode.UNDEFINED_TABLE, f'invalid reference to FROM-clause entry for table "{name}"',
+                errcode.UNDEFINED_TABLE,
+                f'invalid reference to FROM-clause entry for table "{name}"',
                 relation.location,
                 hint=f'Perhaps you meant to reference the table alias "{found.eref.aliasname}".',
             )
     if found is not None:
         return pstate.error(
-            errcode.UNDEFINED_TABLE, f'invalid reference to FROM-clause entry for table "{name}"', relation.location,
+            errcode.UNDEFINED_TABLE,
+            f'invalid reference to FROM-clause entry for table "{name}"',
+            relation.location,
             detail=f'There is an entry for table "{found.eref.aliasname}", '
             "but it cannot be referenced from this part of the query.",
             hint=(
@@ -699,9 +775,7 @@ def missing_table(pstate: ParseState, relation: RangeVar) -> SqlError:
                 else None
             ),
         )
-    return pstate.error(
-        errcode.UNDEFINED_TABLE, f'missing FROM-clause entry for table "{name}"', relation.location
-    )
+    return pstate.error(errcode.UNDEFINED_TABLE, f'missing FROM-clause entry for table "{name}"', relation.location)
 
 
 def levenshtein(a: str, b: str) -> int:
@@ -746,7 +820,7 @@ class _Fuzzy:
 
 def missing_column(pstate: ParseState, relname: str | None, name: str, location: int) -> SqlError:
     """42703 with the nearest names as a hint (errorMissingColumn)."""
-    message = f'column {relname}.{name} does not exist' if relname else f'column "{name}" does not exist'
+    message = f"column {relname}.{name} does not exist" if relname else f'column "{name}" does not exist'
     fuzzy = _Fuzzy()
     current: ParseState | None = pstate
     while current is not None:
@@ -764,7 +838,9 @@ def missing_column(pstate: ParseState, relname: str | None, name: str, location:
         current = current.parent
     if len(fuzzy.exact) > 1:
         return pstate.error(
-            errcode.UNDEFINED_COLUMN, message, location,
+            errcode.UNDEFINED_COLUMN,
+            message,
+            location,
             detail=f'There are columns named "{name}", '
             "but they are in tables that cannot be referenced from this part of the query.",
             hint=None if relname else "Try using a table-qualified name.",
@@ -777,7 +853,9 @@ def missing_column(pstate: ParseState, relname: str | None, name: str, location:
         elif not relname and _visible_item(pstate, rte, lambda item: item.rel_visible and not item.lateral_only):
             hint = "To reference that column, you must use a table-qualified name."
         return pstate.error(
-            errcode.UNDEFINED_COLUMN, message, location,
+            errcode.UNDEFINED_COLUMN,
+            message,
+            location,
             detail=f'There is a column named "{name}" in table "{rte.eref.aliasname}", '
             "but it cannot be referenced from this part of the query.",
             hint=hint,
@@ -811,9 +889,7 @@ def expand_item_vars(pstate: ParseState, item: NSItem, levelsup: int, location: 
     return result
 
 
-def expand_item_targets(
-    pstate: ParseState, item: NSItem, levelsup: int, mark: bool, location: int
-) -> list[Any]:
+def expand_item_targets(pstate: ParseState, item: NSItem, levelsup: int, mark: bool, location: int) -> list[Any]:
     """A target entry for every column that ``*`` shows (expandNSItemAttrs)."""
     if item.rte.rtekind == enums.RTE_RELATION and item.perminfo is not None:
         item.perminfo.requiredPerms |= ACL_SELECT
@@ -841,7 +917,10 @@ def whole_row_ref(pstate: ParseState, item: NSItem, levelsup: int, location: int
         mark_selected(pstate, var)
         fields.append(var)
     return RowExpr(
-        args=fields, row_typeid=RECORDOID, row_format=enums.COERCE_IMPLICIT_CAST, colnames=list(item.names.colnames),
+        args=fields,
+        row_typeid=RECORDOID,
+        row_format=enums.COERCE_IMPLICIT_CAST,
+        colnames=list(item.names.colnames),
         location=location,
     )
 
@@ -890,8 +969,7 @@ def rte_columns(rte: Any) -> list[Column]:
             )
         ]
     return [
-        Column(name, expr_type(e), expr_typmod(e), expr_collation(e))
-        for name, e in zip(names, exprs, strict=False)
+        Column(name, expr_type(e), expr_typmod(e), expr_collation(e)) for name, e in zip(names, exprs, strict=False)
     ]
 
 
@@ -972,5 +1050,3 @@ def expand_record_variable(pstate: ParseState, var: Var, levelsup: int) -> list[
     if columns is None:
         raise pstate.error(errcode.SYNTAX_ERROR, "record type has not been registered", var.location)
     return columns
-
-

@@ -81,5 +81,6 @@ def relation_oid(schema: str | None, name: str, lockmode: int, catalog: str | No
     """Find a relation and lock it; 0 when there is none."""
     return range_var_get_relid(
         RangeVar(catalogname=catalog, schemaname=schema, relname=name, relpersistence="p"),
-        lockmode if session.database_id else NoLock, missing_ok=True,
+        lockmode if session.database_id else NoLock,
+        missing_ok=True,
     )

@@ -93,10 +93,14 @@ def expr_result_type(expr: Any) -> tuple[str, int, list[Column] | None]:
         return type_columns(result)
     if isinstance(expr, RowExpr) and expr.row_typeid == RECORDOID:
         names = [name.sval for name in expr.colnames] or [f"f{i}" for i in range(1, len(expr.args) + 1)]
-        return COMPOSITE, RECORDOID, [
-            Column(name, expr_type(arg), expr_typmod(arg), expr_collation(arg))
-            for name, arg in zip(names, expr.args, strict=False)
-        ]
+        return (
+            COMPOSITE,
+            RECORDOID,
+            [
+                Column(name, expr_type(arg), expr_typmod(arg), expr_collation(arg))
+                for name, arg in zip(names, expr.args, strict=False)
+            ],
+        )
     if isinstance(expr, Const) and expr.consttype == RECORDOID and not expr.constisnull:
         from tusk.types.registry import services
 

@@ -8,7 +8,12 @@ from tusk.catalog.oids import RECORDOID, UNKNOWNOID
 from tusk.errors import errcode
 from tusk.sql.analyze.aggregates import check_aggregates
 from tusk.sql.analyze.clauses import (
-    transform_distinct, transform_distinct_on, transform_group, transform_limit, transform_sort, transform_where,
+    transform_distinct,
+    transform_distinct_on,
+    transform_group,
+    transform_limit,
+    transform_sort,
+    transform_where,
     transform_windows,
 )
 from tusk.sql.analyze.coerce import coerce_to_common_type, select_common_type, select_common_typmod
@@ -50,9 +55,7 @@ def finish_query(pstate: ParseState, query: Query, qual: Any) -> None:
 def no_into(pstate: ParseState, clause: Any) -> None:
     """42601 for INTO where it may not be."""
     if clause is not None:
-        raise pstate.error(
-            errcode.SYNTAX_ERROR, "SELECT ... INTO is not allowed here", expr_location(clause)
-        )
+        raise pstate.error(errcode.SYNTAX_ERROR, "SELECT ... INTO is not allowed here", expr_location(clause))
 
 
 def transform_select(pstate: ParseState, stmt: SelectStmt) -> Query:
@@ -103,9 +106,7 @@ def values_rows(pstate: ParseState, lists: list[Any], kind: ExprKind, allow_defa
     for raw in lists:
         row = transform_expression_list(pstate, raw, kind, allow_default)
         if rows and len(row) != len(rows[0]):
-            raise pstate.error(
-                errcode.SYNTAX_ERROR, "VALUES lists must all be the same length", expr_location(row)
-            )
+            raise pstate.error(errcode.SYNTAX_ERROR, "VALUES lists must all be the same length", expr_location(row))
         rows.append(row)
     return rows
 
@@ -162,9 +163,7 @@ def transform_set_operation(pstate: ParseState, stmt: SelectStmt) -> Query:
     no_into(pstate, leftmost.intoClause)
     _refuse_locking(pstate, stmt.lockingClause)
     with_clause(pstate, query, stmt.withClause)
-    top = replace(
-        stmt, sortClause=[], limitOffset=None, limitCount=None, lockingClause=[], withClause=None
-    )
+    top = replace(stmt, sortClause=[], limitOffset=None, limitCount=None, lockingClause=[], withClause=None)
     operation, _ = _tree(pstate, top, True)
     query.setOperations = operation
     node = operation.larg
@@ -180,13 +179,9 @@ def transform_set_operation(pstate: ParseState, stmt: SelectStmt) -> Query:
         pstate.next_resno += 1
         names.append(String(sval=left.resname))
         variables.append(var)
-        columns.append(
-            NSColumn(node.rtindex, left.resno, type_oid, typmod, collation, node.rtindex, left.resno)
-        )
+        columns.append(NSColumn(node.rtindex, left.resno, type_oid, typmod, collation, node.rtindex, left.resno))
     saved_names, size = pstate.namespace, len(pstate.rtable)
-    item = add_join(
-        pstate, names, columns, enums.JOIN_INNER, 0, variables, [], [], None, None, False
-    )
+    item = add_join(pstate, names, columns, enums.JOIN_INNER, 0, variables, [], [], None, None, False)
     pstate.namespace = []
     add_to_query(pstate, item, False, False, True)
     ncolumns = len(query.targetList)
@@ -195,7 +190,8 @@ def transform_set_operation(pstate: ParseState, stmt: SelectStmt) -> Query:
     del pstate.rtable[size:]
     if len(query.targetList) != ncolumns:
         raise pstate.error(
-            errcode.FEATURE_NOT_SUPPORTED, "invalid UNION/INTERSECT/EXCEPT ORDER BY clause",
+            errcode.FEATURE_NOT_SUPPORTED,
+            "invalid UNION/INTERSECT/EXCEPT ORDER BY clause",
             expr_location(query.targetList[ncolumns].expr),
             detail="Only result column names can be used, not expressions or functions.",
             hint="Add the expression/function to every SELECT, or move the UNION into a FROM clause.",
@@ -212,13 +208,17 @@ def _tree(pstate: ParseState, stmt: SelectStmt, top: bool) -> tuple[Any, list[An
     """(set operation node or reference to a leaf, its visible output columns)."""
     if stmt.intoClause is not None:
         raise pstate.error(
-            errcode.SYNTAX_ERROR, "INTO is only allowed on first SELECT of UNION/INTERSECT/EXCEPT",
+            errcode.SYNTAX_ERROR,
+            "INTO is only allowed on first SELECT of UNION/INTERSECT/EXCEPT",
             expr_location(stmt.intoClause),
         )
     _refuse_locking(pstate, stmt.lockingClause)
     if (
-        stmt.op == enums.SETOP_NONE or stmt.sortClause or stmt.limitOffset is not None
-        or stmt.limitCount is not None or stmt.withClause is not None
+        stmt.op == enums.SETOP_NONE
+        or stmt.sortClause
+        or stmt.limitOffset is not None
+        or stmt.limitCount is not None
+        or stmt.withClause is not None
     ):
         return _leaf(pstate, stmt)
     context = {enums.SETOP_UNION: "UNION", enums.SETOP_INTERSECT: "INTERSECT"}.get(stmt.op, "EXCEPT")
@@ -231,7 +231,8 @@ def _tree(pstate: ParseState, stmt: SelectStmt, top: bool) -> tuple[Any, list[An
     result.rarg, right_targets = _tree(pstate, stmt.rarg, False)
     if len(left_targets) != len(right_targets):
         raise pstate.error(
-            errcode.SYNTAX_ERROR, f"each {context} query must have the same number of columns",
+            errcode.SYNTAX_ERROR,
+            f"each {context} query must have the same number of columns",
             expr_location([target.expr for target in right_targets]),
         )
     union_all = stmt.op == enums.SETOP_UNION and stmt.all
@@ -256,9 +257,7 @@ def _tree(pstate: ParseState, stmt: SelectStmt, top: bool) -> tuple[Any, list[An
             with position_of_errors(pstate, location):
                 operators = sort_group_operators(common, False, True, False)
             hashable = operators.hashable or (recursive and top and common in (RECORDOID, 2287))
-            result.groupClauses.append(
-                SortGroupClause(eqop=operators.eq, sortop=operators.lt, hashable=hashable)
-            )
+            result.groupClauses.append(SortGroupClause(eqop=operators.eq, sortop=operators.lt, hashable=hashable))
         dummy = SetToDefault(typeId=common, typeMod=typmod, collation=collation, location=location)
         targets.append(make_target(dummy, 0, None))
     return result, targets

@@ -11,12 +11,28 @@ from typing import Any
 from tusk.catalog import cache as c
 from tusk.catalog.cache import lookup, scan_rows
 from tusk.catalog.names import (
-    format_operator, format_procedure, quote_identifier, quote_qualified_identifier, relation_name,
+    format_operator,
+    format_procedure,
+    quote_identifier,
+    quote_qualified_identifier,
+    relation_name,
 )
 from tusk.catalog.namespace import (
-    active_search_path, collation_is_visible, fetch_search_path, functions_named, get_collation_oid, get_namespace_name,
-    get_namespace_oid, get_ts_config_oid, get_ts_dict_oid, operators_named, relation_oid_by_name,
-    split_identifier_string, ts_config_is_visible, ts_dict_is_visible, type_is_visible,
+    active_search_path,
+    collation_is_visible,
+    fetch_search_path,
+    functions_named,
+    get_collation_oid,
+    get_namespace_name,
+    get_namespace_oid,
+    get_ts_config_oid,
+    get_ts_dict_oid,
+    operators_named,
+    relation_oid_by_name,
+    split_identifier_string,
+    ts_config_is_visible,
+    ts_dict_is_visible,
+    type_is_visible,
 )
 from tusk.catalog.session import session
 from tusk.errors import SqlError, errcode
@@ -36,10 +52,30 @@ def _type_info(oid: int) -> TypeInfo | None:
         return lk.proc_row(function).prosrc if function else ""
 
     return TypeInfo(
-        oid, row.typname, row.typlen, row.typbyval, row.typalign, row.typstorage, row.typtype, row.typcategory,
-        row.typispreferred, row.typdelim, row.typelem, row.typarray, lk.is_true_array(row), source(row.typinput),
-        source(row.typoutput), source(row.typreceive), source(row.typsend), source(row.typmodin),
-        source(row.typmodout), row.typcollation, row.typnamespace, row.typrelid, row.typbasetype, row.typtypmod,
+        oid,
+        row.typname,
+        row.typlen,
+        row.typbyval,
+        row.typalign,
+        row.typstorage,
+        row.typtype,
+        row.typcategory,
+        row.typispreferred,
+        row.typdelim,
+        row.typelem,
+        row.typarray,
+        lk.is_true_array(row),
+        source(row.typinput),
+        source(row.typoutput),
+        source(row.typreceive),
+        source(row.typsend),
+        source(row.typmodin),
+        source(row.typmodout),
+        row.typcollation,
+        row.typnamespace,
+        row.typrelid,
+        row.typbasetype,
+        row.typtypmod,
         row.typnotnull,
     )
 
@@ -184,13 +220,18 @@ def _regoperator(text: str) -> int | None:
     name, types = _signature(text, True)
     if len(types) == 1:
         raise SqlError(
-            errcode.UNDEFINED_PARAMETER, "missing argument", hint="Use NONE to denote the missing argument of a unary operator."
+            errcode.UNDEFINED_PARAMETER,
+            "missing argument",
+            hint="Use NONE to denote the missing argument of a unary operator.",
         )
     if len(types) != 2:
-        raise SqlError(errcode.TOO_MANY_ARGUMENTS, "too many arguments", hint="Provide two argument types for operator.")
+        raise SqlError(
+            errcode.TOO_MANY_ARGUMENTS, "too many arguments", hint="Provide two argument types for operator."
+        )
     return next(
         (
-            row.oid for _, row in operators_named(_operator_names(name))
+            row.oid
+            for _, row in operators_named(_operator_names(name))
             if (row.oprleft, row.oprright) == (types[0], types[1])
         ),
         None,
@@ -227,17 +268,20 @@ _KINDS: dict[str, tuple[Callable[[str], int | None], str, str]] = {
     "regclass": (_regclass, errcode.UNDEFINED_TABLE, 'relation "{}" does not exist'),
     "regtype": (lambda text: parse_type(text)[0], errcode.UNDEFINED_OBJECT, 'type "{}" does not exist'),
     "regconfig": (
-        lambda text: get_ts_config_oid(_names(text), True) or None, errcode.UNDEFINED_OBJECT,
+        lambda text: get_ts_config_oid(_names(text), True) or None,
+        errcode.UNDEFINED_OBJECT,
         'text search configuration "{}" does not exist',
     ),
     "regdictionary": (
-        lambda text: get_ts_dict_oid(_names(text), True) or None, errcode.UNDEFINED_OBJECT,
+        lambda text: get_ts_dict_oid(_names(text), True) or None,
+        errcode.UNDEFINED_OBJECT,
         'text search dictionary "{}" does not exist',
     ),
     "regnamespace": (_regnamespace, errcode.INVALID_SCHEMA_NAME, 'schema "{}" does not exist'),
     "regrole": (_regrole, errcode.UNDEFINED_OBJECT, 'role "{}" does not exist'),
     "regcollation": (
-        lambda text: get_collation_oid(_names(text), True) or None, errcode.UNDEFINED_OBJECT,
+        lambda text: get_collation_oid(_names(text), True) or None,
+        errcode.UNDEFINED_OBJECT,
         'collation "{}" for encoding "UTF8" does not exist',
     ),
 }

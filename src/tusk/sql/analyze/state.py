@@ -62,24 +62,50 @@ class ExprKind(IntEnum):
 
 
 _KIND_NAMES = {
-    ExprKind.NONE: "invalid expression context", ExprKind.OTHER: "extension expression",
-    ExprKind.JOIN_ON: "JOIN/ON", ExprKind.JOIN_USING: "JOIN/USING",
-    ExprKind.FROM_SUBSELECT: "sub-SELECT in FROM", ExprKind.FROM_FUNCTION: "function in FROM",
-    ExprKind.WHERE: "WHERE", ExprKind.HAVING: "HAVING", ExprKind.FILTER: "FILTER",
-    ExprKind.WINDOW_PARTITION: "window PARTITION BY", ExprKind.WINDOW_ORDER: "window ORDER BY",
-    ExprKind.WINDOW_FRAME_RANGE: "window RANGE", ExprKind.WINDOW_FRAME_ROWS: "window ROWS",
-    ExprKind.WINDOW_FRAME_GROUPS: "window GROUPS", ExprKind.SELECT_TARGET: "SELECT",
-    ExprKind.INSERT_TARGET: "INSERT", ExprKind.UPDATE_SOURCE: "UPDATE", ExprKind.UPDATE_TARGET: "UPDATE",
-    ExprKind.MERGE_WHEN: "MERGE WHEN", ExprKind.GROUP_BY: "GROUP BY", ExprKind.ORDER_BY: "ORDER BY",
-    ExprKind.DISTINCT_ON: "DISTINCT ON", ExprKind.LIMIT: "LIMIT", ExprKind.OFFSET: "OFFSET",
-    ExprKind.RETURNING: "RETURNING", ExprKind.MERGE_RETURNING: "RETURNING", ExprKind.VALUES: "VALUES",
-    ExprKind.VALUES_SINGLE: "VALUES", ExprKind.CHECK_CONSTRAINT: "CHECK", ExprKind.DOMAIN_CHECK: "CHECK",
-    ExprKind.COLUMN_DEFAULT: "DEFAULT", ExprKind.FUNCTION_DEFAULT: "DEFAULT",
-    ExprKind.INDEX_EXPRESSION: "index expression", ExprKind.INDEX_PREDICATE: "index predicate",
-    ExprKind.STATS_EXPRESSION: "statistics expression", ExprKind.ALTER_COL_TRANSFORM: "USING",
-    ExprKind.EXECUTE_PARAMETER: "EXECUTE", ExprKind.TRIGGER_WHEN: "WHEN", ExprKind.POLICY: "POLICY",
-    ExprKind.PARTITION_BOUND: "partition bound", ExprKind.PARTITION_EXPRESSION: "PARTITION BY",
-    ExprKind.CALL_ARGUMENT: "CALL", ExprKind.COPY_WHERE: "WHERE", ExprKind.GENERATED_COLUMN: "GENERATED AS",
+    ExprKind.NONE: "invalid expression context",
+    ExprKind.OTHER: "extension expression",
+    ExprKind.JOIN_ON: "JOIN/ON",
+    ExprKind.JOIN_USING: "JOIN/USING",
+    ExprKind.FROM_SUBSELECT: "sub-SELECT in FROM",
+    ExprKind.FROM_FUNCTION: "function in FROM",
+    ExprKind.WHERE: "WHERE",
+    ExprKind.HAVING: "HAVING",
+    ExprKind.FILTER: "FILTER",
+    ExprKind.WINDOW_PARTITION: "window PARTITION BY",
+    ExprKind.WINDOW_ORDER: "window ORDER BY",
+    ExprKind.WINDOW_FRAME_RANGE: "window RANGE",
+    ExprKind.WINDOW_FRAME_ROWS: "window ROWS",
+    ExprKind.WINDOW_FRAME_GROUPS: "window GROUPS",
+    ExprKind.SELECT_TARGET: "SELECT",
+    ExprKind.INSERT_TARGET: "INSERT",
+    ExprKind.UPDATE_SOURCE: "UPDATE",
+    ExprKind.UPDATE_TARGET: "UPDATE",
+    ExprKind.MERGE_WHEN: "MERGE WHEN",
+    ExprKind.GROUP_BY: "GROUP BY",
+    ExprKind.ORDER_BY: "ORDER BY",
+    ExprKind.DISTINCT_ON: "DISTINCT ON",
+    ExprKind.LIMIT: "LIMIT",
+    ExprKind.OFFSET: "OFFSET",
+    ExprKind.RETURNING: "RETURNING",
+    ExprKind.MERGE_RETURNING: "RETURNING",
+    ExprKind.VALUES: "VALUES",
+    ExprKind.VALUES_SINGLE: "VALUES",
+    ExprKind.CHECK_CONSTRAINT: "CHECK",
+    ExprKind.DOMAIN_CHECK: "CHECK",
+    ExprKind.COLUMN_DEFAULT: "DEFAULT",
+    ExprKind.FUNCTION_DEFAULT: "DEFAULT",
+    ExprKind.INDEX_EXPRESSION: "index expression",
+    ExprKind.INDEX_PREDICATE: "index predicate",
+    ExprKind.STATS_EXPRESSION: "statistics expression",
+    ExprKind.ALTER_COL_TRANSFORM: "USING",
+    ExprKind.EXECUTE_PARAMETER: "EXECUTE",
+    ExprKind.TRIGGER_WHEN: "WHEN",
+    ExprKind.POLICY: "POLICY",
+    ExprKind.PARTITION_BOUND: "partition bound",
+    ExprKind.PARTITION_EXPRESSION: "PARTITION BY",
+    ExprKind.CALL_ARGUMENT: "CALL",
+    ExprKind.COPY_WHERE: "WHERE",
+    ExprKind.GENERATED_COLUMN: "GENERATED AS",
     ExprKind.CYCLE_MARK: "CYCLE",
 }
 
@@ -93,13 +119,27 @@ class NSColumn:
     """How a column of a namespace item is referenced (ParseNamespaceColumn); varno 0 is a dropped column."""
 
     __slots__ = (
-        "dontexpand", "varattno", "varattnosyn", "varcollid", "varno", "varnosyn", "varreturningtype", "vartype",
+        "dontexpand",
+        "varattno",
+        "varattnosyn",
+        "varcollid",
+        "varno",
+        "varnosyn",
+        "varreturningtype",
+        "vartype",
         "vartypmod",
     )
 
     def __init__(
-        self, varno: int = 0, varattno: int = 0, vartype: int = 0, vartypmod: int = -1, varcollid: int = 0,
-        varnosyn: int = 0, varattnosyn: int = 0, dontexpand: bool = False,
+        self,
+        varno: int = 0,
+        varattno: int = 0,
+        vartype: int = 0,
+        vartypmod: int = -1,
+        varcollid: int = 0,
+        varnosyn: int = 0,
+        varattnosyn: int = 0,
+        dontexpand: bool = False,
         varreturningtype: int = enums.VAR_RETURNING_DEFAULT,
     ) -> None:
         self.varno = varno
@@ -115,8 +155,15 @@ class NSColumn:
     def copy(self) -> NSColumn:
         """A private copy."""
         return NSColumn(
-            self.varno, self.varattno, self.vartype, self.vartypmod, self.varcollid, self.varnosyn,
-            self.varattnosyn, self.dontexpand, self.varreturningtype,
+            self.varno,
+            self.varattno,
+            self.vartype,
+            self.vartypmod,
+            self.varcollid,
+            self.varnosyn,
+            self.varattnosyn,
+            self.dontexpand,
+            self.varreturningtype,
         )
 
 
@@ -124,12 +171,25 @@ class NSItem:
     """A range table entry as names see it (ParseNamespaceItem)."""
 
     __slots__ = (
-        "cols_visible", "columns", "lateral_ok", "lateral_only", "names", "perminfo", "rel_visible",
-        "returning_type", "rte", "rtindex",
+        "cols_visible",
+        "columns",
+        "lateral_ok",
+        "lateral_only",
+        "names",
+        "perminfo",
+        "rel_visible",
+        "returning_type",
+        "rte",
+        "rtindex",
     )
 
     def __init__(
-        self, names: Alias, rte: Any, rtindex: int, columns: list[NSColumn], perminfo: Any = None,
+        self,
+        names: Alias,
+        rte: Any,
+        rtindex: int,
+        columns: list[NSColumn],
+        perminfo: Any = None,
     ) -> None:
         self.names = names
         self.rte = rte
@@ -147,12 +207,40 @@ class ParseState:
     """Everything known while one query level is analysed (ParseState)."""
 
     __slots__ = (
-        "coerce_param_hook", "ctenamespace", "expr_kind", "future_ctes", "grouping_nsitem", "has_aggs",
-        "has_modifying_cte", "has_sublinks", "has_target_srfs", "has_windowfuncs", "is_insert", "joinexprs",
-        "joinlist", "last_srf", "lateral_active", "locked_from_parent", "locking_clause", "multiassign_exprs",
-        "namespace", "next_resno", "nullingrels", "paramref_hook", "parent", "parent_cte", "post_columnref_hook",
-        "pre_columnref_hook", "resolve_unknowns", "rteperminfos", "rtable", "sublink_queries", "target_nsitem", "target_relation",
-        "text", "windowdefs",
+        "coerce_param_hook",
+        "ctenamespace",
+        "expr_kind",
+        "future_ctes",
+        "grouping_nsitem",
+        "has_aggs",
+        "has_modifying_cte",
+        "has_sublinks",
+        "has_target_srfs",
+        "has_windowfuncs",
+        "is_insert",
+        "joinexprs",
+        "joinlist",
+        "last_srf",
+        "lateral_active",
+        "locked_from_parent",
+        "locking_clause",
+        "multiassign_exprs",
+        "namespace",
+        "next_resno",
+        "nullingrels",
+        "paramref_hook",
+        "parent",
+        "parent_cte",
+        "post_columnref_hook",
+        "pre_columnref_hook",
+        "resolve_unknowns",
+        "rtable",
+        "rteperminfos",
+        "sublink_queries",
+        "target_nsitem",
+        "target_relation",
+        "text",
+        "windowdefs",
     )
 
     def __init__(self, parent: ParseState | None = None, text: str | None = None) -> None:
@@ -202,14 +290,23 @@ class ParseState:
         return len(self.text.encode("utf-8", "surrogateescape")[:location].decode("utf-8", "replace")) + 1
 
     def error(
-        self, sqlstate: str, message: str, location: int = -1, detail: str | None = None, hint: str | None = None,
+        self,
+        sqlstate: str,
+        message: str,
+        location: int = -1,
+        detail: str | None = None,
+        hint: str | None = None,
     ) -> SqlError:
         """An error at a place of the query."""
         return SqlError(sqlstate, message, detail=detail, hint=hint, position=self.position(location))
 
 
 def error_at(
-    pstate: ParseState | None, sqlstate: str, message: str, location: int = -1, detail: str | None = None,
+    pstate: ParseState | None,
+    sqlstate: str,
+    message: str,
+    location: int = -1,
+    detail: str | None = None,
     hint: str | None = None,
 ) -> SqlError:
     """As `ParseState.error`, for code that may run without a query."""

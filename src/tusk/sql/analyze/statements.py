@@ -21,8 +21,20 @@ from tusk.sql.nodes import enums
 from tusk.sql.nodes.base import copy_tree, replace
 from tusk.sql.nodes.nodefuncs import walk_query
 from tusk.sql.nodes.parsetree import (
-    CallStmt, CreateTableAsStmt, DeclareCursorStmt, DeleteStmt, ExplainStmt, InsertStmt, MergeStmt, PLAssignStmt,
-    Query, RawStmt, ResTarget, ReturnStmt, SelectStmt, UpdateStmt,
+    CallStmt,
+    CreateTableAsStmt,
+    DeclareCursorStmt,
+    DeleteStmt,
+    ExplainStmt,
+    InsertStmt,
+    MergeStmt,
+    PLAssignStmt,
+    Query,
+    RawStmt,
+    ResTarget,
+    ReturnStmt,
+    SelectStmt,
+    UpdateStmt,
 )
 from tusk.sql.nodes.primitives import FuncExpr, Param
 
@@ -31,7 +43,10 @@ _SCROLL, _NO_SCROLL, _INSENSITIVE, _ASENSITIVE, _HOLD = 0x2, 0x4, 0x8, 0x10, 0x2
 
 
 def analyze(
-    raw: RawStmt, text: str, param_types: list[int] | None = None, variable: bool = False,
+    raw: RawStmt,
+    text: str,
+    param_types: list[int] | None = None,
+    variable: bool = False,
     prepare: Callable[[ParseState], None] | None = None,
 ) -> Query:
     """Analyse one raw statement of a query string.
@@ -77,9 +92,7 @@ def _select_into(stmt: Any) -> Any:
     return CreateTableAsStmt(query=select, into=into, objtype=enums.OBJECT_TABLE, is_select_into=True)
 
 
-def parse_sub_analyze(
-    stmt: Any, parent: ParseState, parent_cte: Any, locked_from_parent: bool, resolve: bool
-) -> Query:
+def parse_sub_analyze(stmt: Any, parent: ParseState, parent_cte: Any, locked_from_parent: bool, resolve: bool) -> Query:
     """A subquery, whose names may refer to outer queries (parse_sub_analyze)."""
     pstate = ParseState(parent)
     pstate.parent_cte = parent_cte
@@ -119,12 +132,11 @@ def analysis_needed(stmt: Any) -> bool:
 def _declare_cursor(pstate: ParseState, stmt: DeclareCursorStmt) -> Query:
     options = stmt.options
     for one, other, names in (
-        (_SCROLL, _NO_SCROLL, ("SCROLL", "NO SCROLL")), (_ASENSITIVE, _INSENSITIVE, ("ASENSITIVE", "INSENSITIVE")),
+        (_SCROLL, _NO_SCROLL, ("SCROLL", "NO SCROLL")),
+        (_ASENSITIVE, _INSENSITIVE, ("ASENSITIVE", "INSENSITIVE")),
     ):
         if options & one and options & other:
-            raise SqlError(
-                errcode.INVALID_CURSOR_DEFINITION, f"cannot specify both {names[0]} and {names[1]}"
-            )
+            raise SqlError(errcode.INVALID_CURSOR_DEFINITION, f"cannot specify both {names[0]} and {names[1]}")
     query = transform_statement(pstate, stmt.query)
     if query.commandType != enums.CMD_SELECT:
         raise SqlError(errcode.INTERNAL_ERROR, "unexpected non-SELECT command in DECLARE CURSOR")
@@ -135,12 +147,24 @@ def _declare_cursor(pstate: ParseState, stmt: DeclareCursorStmt) -> Query:
     if query.rowMarks:
         strength = STRENGTHS[query.rowMarks[0].strength]
         for option, message, kind, code in (
-            (_HOLD, f"DECLARE CURSOR WITH HOLD ... {strength} is not supported", "Holdable",
-             errcode.FEATURE_NOT_SUPPORTED),
-            (_SCROLL, f"DECLARE SCROLL CURSOR ... {strength} is not supported", "Scrollable",
-             errcode.FEATURE_NOT_SUPPORTED),
-            (_INSENSITIVE, f"DECLARE INSENSITIVE CURSOR ... {strength} is not valid", "Insensitive",
-             errcode.INVALID_CURSOR_DEFINITION),
+            (
+                _HOLD,
+                f"DECLARE CURSOR WITH HOLD ... {strength} is not supported",
+                "Holdable",
+                errcode.FEATURE_NOT_SUPPORTED,
+            ),
+            (
+                _SCROLL,
+                f"DECLARE SCROLL CURSOR ... {strength} is not supported",
+                "Scrollable",
+                errcode.FEATURE_NOT_SUPPORTED,
+            ),
+            (
+                _INSENSITIVE,
+                f"DECLARE INSENSITIVE CURSOR ... {strength} is not valid",
+                "Insensitive",
+                errcode.INVALID_CURSOR_DEFINITION,
+            ),
         ):
             if options & option:
                 raise SqlError(code, message, detail=f"{kind} cursors must be READ ONLY.")
@@ -227,7 +251,14 @@ def _pl_assign(pstate: ParseState, stmt: PLAssignStmt) -> Query:
 
 
 _STATEMENTS: dict[type, Callable[[ParseState, Any], Query]] = {
-    InsertStmt: transform_insert, UpdateStmt: transform_update, DeleteStmt: transform_delete,
-    MergeStmt: transform_merge, DeclareCursorStmt: _declare_cursor, ExplainStmt: _explain,
-    CreateTableAsStmt: _create_table_as, CallStmt: _call, ReturnStmt: _return, PLAssignStmt: _pl_assign,
+    InsertStmt: transform_insert,
+    UpdateStmt: transform_update,
+    DeleteStmt: transform_delete,
+    MergeStmt: transform_merge,
+    DeclareCursorStmt: _declare_cursor,
+    ExplainStmt: _explain,
+    CreateTableAsStmt: _create_table_as,
+    CallStmt: _call,
+    ReturnStmt: _return,
+    PLAssignStmt: _pl_assign,
 }

@@ -7,7 +7,14 @@ from typing import Any
 from tusk.catalog.oids import INT4OID, JSONBOID, TEXTOID, UNKNOWNOID
 from tusk.errors import errcode
 from tusk.sql.analyze import lookup as lk
-from tusk.sql.analyze.coerce import ASSIGNMENT, IMPLICIT, IMPLICIT_CAST, can_coerce_type, coerce_to_target_type, coerce_type
+from tusk.sql.analyze.coerce import (
+    ASSIGNMENT,
+    IMPLICIT,
+    IMPLICIT_CAST,
+    can_coerce_type,
+    coerce_to_target_type,
+    coerce_type,
+)
 from tusk.sql.analyze.state import ParseState
 from tusk.sql.nodes.make import make_int4_const
 from tusk.sql.nodes.nodefuncs import expr_location, expr_type
@@ -36,9 +43,7 @@ def transform_subscripts(
             expr_location(base),
         )
     is_slice = any(step.is_slice for step in steps)
-    result = SubscriptingRef(
-        refcontainertype=container, refelemtype=row.typelem, reftypmod=typmod, refexpr=base
-    )
+    result = SubscriptingRef(refcontainertype=container, refelemtype=row.typelem, reftypmod=typmod, refexpr=base)
     if row.typsubscript == JSONB_SUBSCRIPT_HANDLER:
         _jsonb(pstate, result, steps, is_slice)
     else:
@@ -84,7 +89,8 @@ def _jsonb(pstate: ParseState, ref: SubscriptingRef, steps: list[Any], is_slice:
     for step in steps:
         if is_slice:
             raise pstate.error(
-                errcode.DATATYPE_MISMATCH, "jsonb subscript does not support slices",
+                errcode.DATATYPE_MISMATCH,
+                "jsonb subscript does not support slices",
                 expr_location(step.uidx if step.uidx is not None else step.lidx),
             )
         expr = transform_expr(pstate, step.uidx, pstate.expr_kind)
@@ -94,13 +100,15 @@ def _jsonb(pstate: ParseState, ref: SubscriptingRef, steps: list[Any], is_slice:
             fits = [each for each in (INT4OID, TEXTOID) if can_coerce_type([source], [each], IMPLICIT)]
             if len(fits) == 2:
                 raise pstate.error(
-                    errcode.DATATYPE_MISMATCH, f"subscript type {lk.format_type(source)} is not supported",
+                    errcode.DATATYPE_MISMATCH,
+                    f"subscript type {lk.format_type(source)} is not supported",
                     expr_location(expr),
                     hint="jsonb subscript must be coercible to only one type, integer or text.",
                 )
             if not fits:
                 raise pstate.error(
-                    errcode.DATATYPE_MISMATCH, f"subscript type {lk.format_type(source)} is not supported",
+                    errcode.DATATYPE_MISMATCH,
+                    f"subscript type {lk.format_type(source)} is not supported",
                     expr_location(expr),
                     hint="jsonb subscript must be coercible to either integer or text.",
                 )
@@ -108,5 +116,3 @@ def _jsonb(pstate: ParseState, ref: SubscriptingRef, steps: list[Any], is_slice:
         upper.append(coerce_type(pstate, expr, source, target, -1, IMPLICIT, IMPLICIT_CAST, -1))
     ref.refupperindexpr, ref.reflowerindexpr = upper, []
     ref.refrestype, ref.reftypmod = JSONBOID, -1
-
-

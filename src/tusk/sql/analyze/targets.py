@@ -8,13 +8,24 @@ from tusk.catalog.oids import RECORDOID, TEXTOID, UNKNOWNOID
 from tusk.errors import SqlError, errcode
 from tusk.sql.analyze import lookup as lk
 from tusk.sql.analyze.coerce import (
-    ASSIGNMENT, IMPLICIT, IMPLICIT_CAST, coerce_to_domain, coerce_to_target_type, coerce_type,
+    ASSIGNMENT,
+    IMPLICIT,
+    IMPLICIT_CAST,
+    coerce_to_domain,
+    coerce_to_target_type,
+    coerce_type,
 )
 from tusk.sql.analyze.colnames import figure_colname
 from tusk.sql.analyze.expressions import transform_expr
 from tusk.sql.analyze.rangetable import (
-    expand_item_targets, expand_item_vars, expand_record_variable, find_table, mark_selected, missing_table,
-    nsitem_by_rtindex, rte_of,
+    expand_item_targets,
+    expand_item_vars,
+    expand_record_variable,
+    find_table,
+    mark_selected,
+    missing_table,
+    nsitem_by_rtindex,
+    rte_of,
 )
 from tusk.sql.analyze.relations import database_name, relation_info
 from tusk.sql.analyze.rowtypes import expr_result_type
@@ -66,9 +77,7 @@ def transform_target_list(pstate: ParseState, items: list[Any], kind: ExprKind) 
     return result
 
 
-def transform_expression_list(
-    pstate: ParseState, items: list[Any], kind: ExprKind, allow_default: bool
-) -> list[Any]:
+def transform_expression_list(pstate: ParseState, items: list[Any], kind: ExprKind, allow_default: bool) -> list[Any]:
     """The expressions of a row or VALUES list, stars expanded (transformExpressionList)."""
     result: list[Any] = []
     for item in items:
@@ -87,9 +96,7 @@ def resolve_unknowns(pstate: ParseState, targets: list[TargetEntry]) -> None:
     """Make text of literals whose type nothing decided (resolveTargetListUnknowns)."""
     for target in targets:
         if expr_type(target.expr) == UNKNOWNOID:
-            target.expr = coerce_type(
-                pstate, target.expr, UNKNOWNOID, TEXTOID, -1, IMPLICIT, IMPLICIT_CAST, -1
-            )
+            target.expr = coerce_type(pstate, target.expr, UNKNOWNOID, TEXTOID, -1, IMPLICIT, IMPLICIT_CAST, -1)
 
 
 def mark_origins(pstate: ParseState, targets: list[TargetEntry]) -> None:
@@ -134,9 +141,7 @@ def expand_column_star(pstate: ParseState, ref: ColumnRef, as_targets: bool) -> 
                 found = True
                 result += _single(pstate, item, 0, ref.location, as_targets)
         if not found:
-            raise pstate.error(
-                errcode.SYNTAX_ERROR, "SELECT * with no tables specified is not valid", ref.location
-            )
+            raise pstate.error(errcode.SYNTAX_ERROR, "SELECT * with no tables specified is not valid", ref.location)
         return result
     if pstate.pre_columnref_hook is not None:
         node = pstate.pre_columnref_hook(pstate, ref)
@@ -163,7 +168,8 @@ def expand_column_star(pstate: ParseState, ref: ColumnRef, as_targets: bool) -> 
         shown = ".".join([*names, "*"])
         if problem == "database":
             raise pstate.error(
-                errcode.FEATURE_NOT_SUPPORTED, f"cross-database references are not implemented: {shown}",
+                errcode.FEATURE_NOT_SUPPORTED,
+                f"cross-database references are not implemented: {shown}",
                 ref.location,
             )
         if problem:
@@ -218,7 +224,10 @@ def expand_row_reference(pstate: ParseState, expr: Any, as_targets: bool) -> lis
         if column.dropped:
             continue
         field = FieldSelect(
-            arg=copy_tree(expr), fieldnum=number, resulttype=column.type_oid, resulttypmod=column.typmod,
+            arg=copy_tree(expr),
+            fieldnum=number,
+            resulttype=column.type_oid,
+            resulttypmod=column.typmod,
             resultcollid=column.collation,
         )
         if as_targets:
@@ -251,7 +260,8 @@ def insert_targets(pstate: ParseState, columns: list[ResTarget]) -> tuple[list[R
                     errcode.FEATURE_NOT_SUPPORTED, f'cannot assign to system column "{column.name}"', column.location
                 )
             raise pstate.error(
-                errcode.UNDEFINED_COLUMN, f'column "{column.name}" of relation "{info.name}" does not exist',
+                errcode.UNDEFINED_COLUMN,
+                f'column "{column.name}" of relation "{info.name}" does not exist',
                 column.location,
             )
         number = attribute.attnum
@@ -280,9 +290,7 @@ def _assigned(
     pstate: ParseState, expr: Any, kind: ExprKind, name: str, number: int, indirection: list[Any], location: int
 ) -> Any:
     if number <= 0:
-        raise pstate.error(
-            errcode.FEATURE_NOT_SUPPORTED, f'cannot assign to system column "{name}"', location
-        )
+        raise pstate.error(errcode.FEATURE_NOT_SUPPORTED, f'cannot assign to system column "{name}"', location)
     attribute = pstate.target_relation.attribute(number)
     type_oid, typmod, collation = attribute.atttypid, attribute.atttypmod, attribute.attcollation
     if isinstance(expr, SetToDefault):
@@ -296,9 +304,7 @@ def _assigned(
             column: Any = make_null_const(type_oid, typmod, collation)
         else:
             assert pstate.target_nsitem is not None
-            column = make_var(
-                pstate.target_nsitem.rtindex, number, type_oid, typmod, collation, 0, location
-            )
+            column = make_var(pstate.target_nsitem.rtindex, number, type_oid, typmod, collation, 0, location)
         return assignment_indirection(
             pstate, column, name, False, type_oid, typmod, collation, indirection, expr, ASSIGNMENT, location
         )
@@ -306,9 +312,9 @@ def _assigned(
     if result is None:
         raise pstate.error(
             errcode.DATATYPE_MISMATCH,
-            f'column "{name}" is of type {lk.format_type(type_oid)} '
-            f"but expression is of type {lk.format_type(source)}",
-            expr_location(expr), hint="You will need to rewrite or cast the expression.",
+            f'column "{name}" is of type {lk.format_type(type_oid)} but expression is of type {lk.format_type(source)}',
+            expr_location(expr),
+            hint="You will need to rewrite or cast the expression.",
         )
     return result
 
@@ -325,8 +331,17 @@ def update_target_entry(
 
 
 def assignment_indirection(
-    pstate: ParseState, base: Any, name: str, is_subscripting: bool, target: int, typmod: int, collation: int,
-    steps: list[Any], value: Any, context: int, location: int,
+    pstate: ParseState,
+    base: Any,
+    name: str,
+    is_subscripting: bool,
+    target: int,
+    typmod: int,
+    collation: int,
+    steps: list[Any],
+    value: Any,
+    context: int,
+    location: int,
 ) -> Any:
     """The whole value of a column one part of which is assigned to (transformAssignmentIndirection)."""
     if steps and base is None:
@@ -337,9 +352,7 @@ def assignment_indirection(
             subscripts.append(step)
             continue
         if isinstance(step, A_Star):
-            raise pstate.error(
-                errcode.FEATURE_NOT_SUPPORTED, 'row expansion via "*" is not supported here', location
-            )
+            raise pstate.error(errcode.FEATURE_NOT_SUPPORTED, 'row expansion via "*" is not supported here', location)
         if subscripts:
             return _assign_subscripts(
                 pstate, base, name, target, typmod, collation, subscripts, steps[place:], value, context, location
@@ -364,14 +377,21 @@ def assignment_indirection(
                 location,
             )
         inner = assignment_indirection(
-            pstate, None, field, False, attribute.atttypid, attribute.atttypmod, attribute.attcollation,
-            steps[place + 1 :], value, context, location,
+            pstate,
+            None,
+            field,
+            False,
+            attribute.atttypid,
+            attribute.atttypmod,
+            attribute.attcollation,
+            steps[place + 1 :],
+            value,
+            context,
+            location,
         )
         store = FieldStore(arg=base, newvals=[inner], fieldnums=[attribute.attnum], resulttype=base_type)
         if base_type != target:
-            return coerce_to_domain(
-                store, base_type, base_typmod, target, IMPLICIT, IMPLICIT_CAST, location, False
-            )
+            return coerce_to_domain(store, base_type, base_typmod, target, IMPLICIT, IMPLICIT_CAST, location, False)
         return store
     if subscripts:
         return _assign_subscripts(
@@ -385,20 +405,30 @@ def assignment_indirection(
                 errcode.DATATYPE_MISMATCH,
                 f'subscripted assignment to "{name}" requires type {lk.format_type(target)} '
                 f"but expression is of type {lk.format_type(source)}",
-                location, hint="You will need to rewrite or cast the expression.",
+                location,
+                hint="You will need to rewrite or cast the expression.",
             )
         raise pstate.error(
             errcode.DATATYPE_MISMATCH,
-            f'subfield "{name}" is of type {lk.format_type(target)} '
-            f"but expression is of type {lk.format_type(source)}",
-            location, hint="You will need to rewrite or cast the expression.",
+            f'subfield "{name}" is of type {lk.format_type(target)} but expression is of type {lk.format_type(source)}',
+            location,
+            hint="You will need to rewrite or cast the expression.",
         )
     return result
 
 
 def _assign_subscripts(
-    pstate: ParseState, base: Any, name: str, target: int, typmod: int, collation: int, subscripts: list[Any],
-    rest: list[Any], value: Any, context: int, location: int,
+    pstate: ParseState,
+    base: Any,
+    name: str,
+    target: int,
+    typmod: int,
+    collation: int,
+    subscripts: list[Any],
+    rest: list[Any],
+    value: Any,
+    context: int,
+    location: int,
 ) -> Any:
     base_type, base_typmod = lk.base_type_and_typmod(target, typmod)
     ref = transform_subscripts(pstate, base, base_type, base_typmod, subscripts, True)
@@ -412,14 +442,11 @@ def _assign_subscripts(
     ref.refrestype, ref.reftypmod = container, base_typmod
     result: Any = ref
     if container != target:
-        result = coerce_to_target_type(
-            pstate, result, container, target, typmod, context, IMPLICIT_CAST, -1
-        )
+        result = coerce_to_target_type(pstate, result, container, target, typmod, context, IMPLICIT_CAST, -1)
         if result is None:
             raise pstate.error(
                 errcode.CANNOT_COERCE,
-                f"cannot cast type {lk.format_type(container)} to {lk.format_type(target)}", location,
+                f"cannot cast type {lk.format_type(container)} to {lk.format_type(target)}",
+                location,
             )
     return result
-
-

@@ -28,13 +28,17 @@ def _percent_type(pstate: ParseState | None, name: TypeName, missing_ok: bool) -
     names = nodefuncs.string_list(name.names)
     if len(names) == 1:
         raise error_at(
-            pstate, errcode.SYNTAX_ERROR,
-            f"improper %TYPE reference (too few dotted names): {'.'.join(names)}", name.location,
+            pstate,
+            errcode.SYNTAX_ERROR,
+            f"improper %TYPE reference (too few dotted names): {'.'.join(names)}",
+            name.location,
         )
     if len(names) > 4:
         raise error_at(
-            pstate, errcode.SYNTAX_ERROR,
-            f"improper %TYPE reference (too many dotted names): {'.'.join(names)}", name.location,
+            pstate,
+            errcode.SYNTAX_ERROR,
+            f"improper %TYPE reference (too many dotted names): {'.'.join(names)}",
+            name.location,
         )
     schema = names[-3] if len(names) > 2 else None
     relation = relation_oid(schema, names[-2], NoLock, names[0] if len(names) == 4 else None)
@@ -48,7 +52,9 @@ def _percent_type(pstate: ParseState | None, name: TypeName, missing_ok: bool) -
         if missing_ok:
             return 0
         raise error_at(
-            pstate, errcode.UNDEFINED_COLUMN, f'column "{names[-1]}" of relation "{names[-2]}" does not exist',
+            pstate,
+            errcode.UNDEFINED_COLUMN,
+            f'column "{names[-1]}" of relation "{names[-2]}" does not exist',
             name.location,
         )
     return attribute.atttypid  # type: ignore[no-any-return]
@@ -86,12 +92,16 @@ def type_name_typmod(pstate: ParseState | None, name: TypeName, row: Any) -> int
         return int(name.typemod)
     if not row.typisdefined:
         raise error_at(
-            pstate, errcode.SYNTAX_ERROR,
-            f'type modifier cannot be specified for shell type "{type_name_to_string(name)}"', name.location,
+            pstate,
+            errcode.SYNTAX_ERROR,
+            f'type modifier cannot be specified for shell type "{type_name_to_string(name)}"',
+            name.location,
         )
     if row.typmodin == 0:
         raise error_at(
-            pstate, errcode.SYNTAX_ERROR, f'type modifier is not allowed for type "{type_name_to_string(name)}"',
+            pstate,
+            errcode.SYNTAX_ERROR,
+            f'type modifier is not allowed for type "{type_name_to_string(name)}"',
             name.location,
         )
     texts = []
@@ -171,7 +181,9 @@ def column_collation(pstate: ParseState | None, column: Any, type_oid: int) -> i
         return natural
     if not natural and result:
         raise error_at(
-            pstate, errcode.DATATYPE_MISMATCH, f"collations are not supported by type {lk.format_type(type_oid)}",
+            pstate,
+            errcode.DATATYPE_MISMATCH,
+            f"collations are not supported by type {lk.format_type(type_oid)}",
             location,
         )
     return result

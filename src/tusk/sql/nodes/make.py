@@ -11,7 +11,15 @@ from tusk.sql.nodes.literals import String
 from tusk.sql.nodes.nodefuncs import expr_collation, expr_type, expr_typmod
 from tusk.sql.nodes.parsetree import RangeTblEntry, TypeName
 from tusk.sql.nodes.primitives import (
-    Alias, BoolExpr, Const, FuncExpr, OpExpr, RangeVar, RelabelType, TargetEntry, Var,
+    Alias,
+    BoolExpr,
+    Const,
+    FuncExpr,
+    OpExpr,
+    RangeVar,
+    RelabelType,
+    TargetEntry,
+    Var,
 )
 
 
@@ -25,8 +33,15 @@ def make_var(
 ) -> Var:
     """A Var that was written where it points (varnosyn is varno)."""
     return Var(
-        varno=varno, varattno=varattno, vartype=vartype, vartypmod=vartypmod, varcollid=varcollid,
-        varlevelsup=varlevelsup, varnosyn=varno, varattnosyn=varattno, location=location,
+        varno=varno,
+        varattno=varattno,
+        vartype=vartype,
+        vartypmod=vartypmod,
+        varcollid=varcollid,
+        varlevelsup=varlevelsup,
+        varnosyn=varno,
+        varattnosyn=varattno,
+        location=location,
     )
 
 
@@ -42,8 +57,14 @@ def make_const(
     """A Const of a type, whose length and passing come from pg_type."""
     row = lookup(TYPEOID, type_oid)
     return Const(
-        consttype=type_oid, consttypmod=typmod, constcollid=collation, constlen=row.typlen,
-        constvalue=None if is_null else value, constisnull=is_null, constbyval=row.typbyval, location=location,
+        consttype=type_oid,
+        consttypmod=typmod,
+        constcollid=collation,
+        constlen=row.typlen,
+        constvalue=None if is_null else value,
+        constisnull=is_null,
+        constbyval=row.typbyval,
+        location=location,
     )
 
 
@@ -55,7 +76,11 @@ def make_null_const(type_oid: int, typmod: int, collation: int) -> Const:
 def make_bool_const(value: bool, is_null: bool = False) -> Const:
     """TRUE, FALSE, or a boolean NULL."""
     return Const(
-        consttype=BOOLOID, consttypmod=-1, constlen=1, constvalue=None if is_null else value, constisnull=is_null,
+        consttype=BOOLOID,
+        consttypmod=-1,
+        constlen=1,
+        constvalue=None if is_null else value,
+        constisnull=is_null,
         constbyval=True,
     )
 
@@ -72,19 +97,25 @@ def make_target(expr: Any, resno: int, resname: str | None, resjunk: bool = Fals
 
 def make_relabel(arg: Any, type_oid: int, typmod: int, collation: int, form: enums.CoercionForm) -> RelabelType:
     """A binary-compatible cast."""
-    return RelabelType(
-        arg=arg, resulttype=type_oid, resulttypmod=typmod, resultcollid=collation, relabelformat=form
-    )
+    return RelabelType(arg=arg, resulttype=type_oid, resulttypmod=typmod, resultcollid=collation, relabelformat=form)
 
 
 def make_func(
-    function: int, result_type: int, args: list[Any], collation: int = 0, input_collation: int = 0,
+    function: int,
+    result_type: int,
+    args: list[Any],
+    collation: int = 0,
+    input_collation: int = 0,
     form: enums.CoercionForm = enums.COERCE_EXPLICIT_CALL,
 ) -> FuncExpr:
     """A call of a function that returns no set."""
     return FuncExpr(
-        funcid=function, funcresulttype=result_type, funcformat=form, funccollid=collation,
-        inputcollid=input_collation, args=args,
+        funcid=function,
+        funcresulttype=result_type,
+        funcformat=form,
+        funccollid=collation,
+        inputcollid=input_collation,
+        args=args,
     )
 
 
@@ -93,7 +124,11 @@ def make_op(
 ) -> OpExpr:
     """An operator clause."""
     return OpExpr(
-        opno=opno, opfuncid=function, opresulttype=result_type, opcollid=collation, inputcollid=input_collation,
+        opno=opno,
+        opfuncid=function,
+        opresulttype=result_type,
+        opcollid=collation,
+        inputcollid=input_collation,
         args=[left] if right is None else [left, right],
     )
 
@@ -119,9 +154,7 @@ def make_range_var(schema: str | None, name: str, location: int = -1) -> RangeVa
 
 def make_type_name(names: list[str] | None, type_oid: int = 0, typmod: int = -1) -> TypeName:
     """A TypeName from a name or from an OID."""
-    return TypeName(
-        names=[String(sval=name) for name in names or ()], typeOid=type_oid, typemod=typmod, location=-1
-    )
+    return TypeName(names=[String(sval=name) for name in names or ()], typeOid=type_oid, typemod=typmod, location=-1)
 
 
 def system_type_name(name: str) -> TypeName:

@@ -293,8 +293,14 @@ def expr_collation(node: Any) -> int:
 
 
 _INPUT_COLLATED = (
-    primitives.Aggref, primitives.WindowFunc, primitives.FuncExpr, primitives.OpExpr, primitives.DistinctExpr,
-    primitives.NullIfExpr, primitives.ScalarArrayOpExpr, primitives.MinMaxExpr,
+    primitives.Aggref,
+    primitives.WindowFunc,
+    primitives.FuncExpr,
+    primitives.OpExpr,
+    primitives.DistinctExpr,
+    primitives.NullIfExpr,
+    primitives.ScalarArrayOpExpr,
+    primitives.MinMaxExpr,
 )
 
 
@@ -310,15 +316,28 @@ def expr_set_input_collation(node: Any, collation: int) -> None:
 
 
 _COLLATION_FIELDS: dict[type, str] = {
-    primitives.Var: "varcollid", primitives.Const: "constcollid", primitives.Param: "paramcollid",
-    primitives.Aggref: "aggcollid", primitives.WindowFunc: "wincollid", primitives.MergeSupportFunc: "msfcollid",
-    primitives.SubscriptingRef: "refcollid", primitives.FuncExpr: "funccollid", primitives.OpExpr: "opcollid",
-    primitives.DistinctExpr: "opcollid", primitives.NullIfExpr: "opcollid", primitives.FieldSelect: "resultcollid",
-    primitives.RelabelType: "resultcollid", primitives.CoerceViaIO: "resultcollid",
-    primitives.ArrayCoerceExpr: "resultcollid", primitives.CaseExpr: "casecollid",
-    primitives.ArrayExpr: "array_collid", primitives.CoalesceExpr: "coalescecollid",
-    primitives.MinMaxExpr: "minmaxcollid", primitives.CoerceToDomain: "resultcollid",
-    primitives.CoerceToDomainValue: "collation", primitives.SetToDefault: "collation",
+    primitives.Var: "varcollid",
+    primitives.Const: "constcollid",
+    primitives.Param: "paramcollid",
+    primitives.Aggref: "aggcollid",
+    primitives.WindowFunc: "wincollid",
+    primitives.MergeSupportFunc: "msfcollid",
+    primitives.SubscriptingRef: "refcollid",
+    primitives.FuncExpr: "funccollid",
+    primitives.OpExpr: "opcollid",
+    primitives.DistinctExpr: "opcollid",
+    primitives.NullIfExpr: "opcollid",
+    primitives.FieldSelect: "resultcollid",
+    primitives.RelabelType: "resultcollid",
+    primitives.CoerceViaIO: "resultcollid",
+    primitives.ArrayCoerceExpr: "resultcollid",
+    primitives.CaseExpr: "casecollid",
+    primitives.ArrayExpr: "array_collid",
+    primitives.CoalesceExpr: "coalescecollid",
+    primitives.MinMaxExpr: "minmaxcollid",
+    primitives.CoerceToDomain: "resultcollid",
+    primitives.CoerceToDomainValue: "collation",
+    primitives.SetToDefault: "collation",
     primitives.JsonExpr: "collation",
 }
 
@@ -341,13 +360,27 @@ def _leftmost(first: int, second: int) -> int:
 
 
 _OWN_THEN_ARGS = (
-    primitives.FuncExpr, primitives.OpExpr, primitives.DistinctExpr, primitives.NullIfExpr, primitives.BoolExpr,
-    primitives.ScalarArrayOpExpr, parsetree.FuncCall, primitives.XmlExpr,
+    primitives.FuncExpr,
+    primitives.OpExpr,
+    primitives.DistinctExpr,
+    primitives.NullIfExpr,
+    primitives.BoolExpr,
+    primitives.ScalarArrayOpExpr,
+    parsetree.FuncCall,
+    primitives.XmlExpr,
 )
 _OWN_THEN_ARG = (
-    primitives.RelabelType, primitives.CoerceViaIO, primitives.ArrayCoerceExpr, primitives.ConvertRowtypeExpr,
-    primitives.NullTest, primitives.BooleanTest, primitives.CoerceToDomain, primitives.NamedArgExpr,
-    parsetree.TypeCast, parsetree.CollateClause, primitives.CollateExpr,
+    primitives.RelabelType,
+    primitives.CoerceViaIO,
+    primitives.ArrayCoerceExpr,
+    primitives.ConvertRowtypeExpr,
+    primitives.NullTest,
+    primitives.BooleanTest,
+    primitives.CoerceToDomain,
+    primitives.NamedArgExpr,
+    parsetree.TypeCast,
+    parsetree.CollateClause,
+    primitives.CollateExpr,
 )
 
 
@@ -505,7 +538,11 @@ def expression_returns_set(tree: Any) -> bool:
         if kind is primitives.OpExpr:
             return True if node.opretset else None
         if kind in (
-            parsetree.Query, primitives.Aggref, primitives.GroupingFunc, primitives.WindowFunc, primitives.SubLink,
+            parsetree.Query,
+            primitives.Aggref,
+            primitives.GroupingFunc,
+            primitives.WindowFunc,
+            primitives.SubLink,
             primitives.SubPlan,
         ):
             return "skip"
@@ -639,5 +676,3 @@ def string_list(names: list[Any]) -> list[str]:
 def string_nodes(names: list[str]) -> list[literals.String]:
     """A list of String nodes."""
     return [literals.String(sval=name) for name in names]
-
-

@@ -269,10 +269,21 @@ _COLUMN_LISTS = ("coltypes", "coltypmods", "colcollations")
 _RTE_FIELDS: dict[int, tuple[str, ...]] = {
     enums.RTE_RELATION: ("relid", "inh", "relkind", "rellockmode", "perminfoindex", "tablesample"),
     enums.RTE_SUBQUERY: (
-        "subquery", "security_barrier", "relid", "inh", "relkind", "rellockmode", "perminfoindex",
+        "subquery",
+        "security_barrier",
+        "relid",
+        "inh",
+        "relkind",
+        "rellockmode",
+        "perminfoindex",
     ),
     enums.RTE_JOIN: (
-        "jointype", "joinmergedcols", "joinaliasvars", "joinleftcols", "joinrightcols", "join_using_alias",
+        "jointype",
+        "joinmergedcols",
+        "joinaliasvars",
+        "joinleftcols",
+        "joinrightcols",
+        "join_using_alias",
     ),
     enums.RTE_FUNCTION: ("functions", "funcordinality"),
     enums.RTE_TABLEFUNC: ("tablefunc",),
@@ -284,16 +295,28 @@ _RTE_FIELDS: dict[int, tuple[str, ...]] = {
 }
 _RTE_LAST = ("lateral", "inFromCl", "securityQuals")
 _A_EXPR_WORDS = {
-    enums.AEXPR_OP: "", enums.AEXPR_OP_ANY: " ANY", enums.AEXPR_OP_ALL: " ALL", enums.AEXPR_DISTINCT: " DISTINCT",
-    enums.AEXPR_NOT_DISTINCT: " NOT_DISTINCT", enums.AEXPR_NULLIF: " NULLIF", enums.AEXPR_IN: " IN",
-    enums.AEXPR_LIKE: " LIKE", enums.AEXPR_ILIKE: " ILIKE", enums.AEXPR_SIMILAR: " SIMILAR",
-    enums.AEXPR_BETWEEN: " BETWEEN", enums.AEXPR_NOT_BETWEEN: " NOT_BETWEEN",
-    enums.AEXPR_BETWEEN_SYM: " BETWEEN_SYM", enums.AEXPR_NOT_BETWEEN_SYM: " NOT_BETWEEN_SYM",
+    enums.AEXPR_OP: "",
+    enums.AEXPR_OP_ANY: " ANY",
+    enums.AEXPR_OP_ALL: " ALL",
+    enums.AEXPR_DISTINCT: " DISTINCT",
+    enums.AEXPR_NOT_DISTINCT: " NOT_DISTINCT",
+    enums.AEXPR_NULLIF: " NULLIF",
+    enums.AEXPR_IN: " IN",
+    enums.AEXPR_LIKE: " LIKE",
+    enums.AEXPR_ILIKE: " ILIKE",
+    enums.AEXPR_SIMILAR: " SIMILAR",
+    enums.AEXPR_BETWEEN: " BETWEEN",
+    enums.AEXPR_NOT_BETWEEN: " NOT_BETWEEN",
+    enums.AEXPR_BETWEEN_SYM: " BETWEEN_SYM",
+    enums.AEXPR_NOT_BETWEEN_SYM: " NOT_BETWEEN_SYM",
 }
 _A_EXPR_KINDS = {word.strip(): kind for kind, word in _A_EXPR_WORDS.items() if word}
 _SPECIAL: dict[type, Callable[[_Writer, Any], None]] = {
-    primitives.Const: _Writer.const, primitives.BoolExpr: _Writer.bool_expr, parsetree.RangeTblEntry: _Writer.rte,
-    parsetree.A_Const: _Writer.a_const, parsetree.A_Expr: _Writer.a_expr,
+    primitives.Const: _Writer.const,
+    primitives.BoolExpr: _Writer.bool_expr,
+    parsetree.RangeTblEntry: _Writer.rte,
+    parsetree.A_Const: _Writer.a_const,
+    parsetree.A_Expr: _Writer.a_expr,
 }
 
 
@@ -464,8 +487,17 @@ class _Reader:
 
 
 _ZEROES: dict[str, Any] = {
-    "int": 0, "uint": 0, "oid": 0, "bool": False, "char": "\0", "float": 0.0, "location": -1, "string": None,
-    "node": None, "bitmap": frozenset(), "datum": None,
+    "int": 0,
+    "uint": 0,
+    "oid": 0,
+    "bool": False,
+    "char": "\0",
+    "float": 0.0,
+    "location": -1,
+    "string": None,
+    "node": None,
+    "bitmap": frozenset(),
+    "datum": None,
 }
 
 

@@ -13,11 +13,23 @@ from tusk.sql.nodes.base import Node
 from tusk.sql.parse.embedded import EMBEDDED
 
 _SCALAR_ZERO: dict[str, Any] = {
-    "int": 0, "uint": 0, "oid": 0, "bool": False, "char": "\0", "float": 0.0, "location": 0, "string": None,
-    "datum": None, "bitmap": frozenset(), "node": None,
+    "int": 0,
+    "uint": 0,
+    "oid": 0,
+    "bool": False,
+    "char": "\0",
+    "float": 0.0,
+    "location": 0,
+    "string": None,
+    "datum": None,
+    "bitmap": frozenset(),
+    "node": None,
 }
 _CONSTANT_KEYS = (
-    ("ival", literals.Integer), ("sval", literals.String), ("fval", literals.Float), ("boolval", literals.Boolean),
+    ("ival", literals.Integer),
+    ("sval", literals.String),
+    ("fval", literals.Float),
+    ("boolval", literals.Boolean),
     ("bsval", literals.BitString),
 )
 

@@ -16,7 +16,7 @@ from tusk.errors import SqlError, errcode
 
 
 class _Error(ctypes.Structure):
-    _fields_ = [  # noqa: RUF012  ctypes reads it once
+    _fields_ = [
         ("message", ctypes.c_char_p),
         ("funcname", ctypes.c_char_p),
         ("filename", ctypes.c_char_p),
@@ -27,7 +27,7 @@ class _Error(ctypes.Structure):
 
 
 class _ParseResult(ctypes.Structure):
-    _fields_ = [  # noqa: RUF012
+    _fields_ = [
         ("tree", ctypes.c_char_p),
         ("stderr_buffer", ctypes.c_char_p),
         ("error", ctypes.POINTER(_Error)),

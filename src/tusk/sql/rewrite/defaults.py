@@ -7,7 +7,13 @@ from typing import Any
 from tusk.catalog.cache import RELOID, TYPEOID, lookup, scan_rows
 from tusk.errors import SqlError, errcode
 from tusk.sql.analyze import lookup as lk
-from tusk.sql.analyze.coerce import ASSIGNMENT, IMPLICIT_CAST, coerce_null_to_domain, coerce_to_target_type, literal_value
+from tusk.sql.analyze.coerce import (
+    ASSIGNMENT,
+    IMPLICIT_CAST,
+    coerce_null_to_domain,
+    coerce_to_target_type,
+    literal_value,
+)
 from tusk.sql.analyze.relations import RelationInfo
 from tusk.sql.nodes import enums
 from tusk.sql.nodes.base import replace
@@ -16,7 +22,13 @@ from tusk.sql.nodes.nodefuncs import expr_type
 from tusk.sql.nodes.nodetext import read_node_tree
 from tusk.sql.nodes.parsetree import Query, RangeTblEntry
 from tusk.sql.nodes.primitives import (
-    CoerceToDomain, FieldStore, NextValueExpr, SetToDefault, SubscriptingRef, TargetEntry, Var,
+    CoerceToDomain,
+    FieldStore,
+    NextValueExpr,
+    SetToDefault,
+    SubscriptingRef,
+    TargetEntry,
+    Var,
 )
 
 RELATION_CATALOG = 1259
@@ -88,9 +100,7 @@ def _default_only_columns(rte: RangeTblEntry) -> set[int]:
 
 
 def _always(name: str, what: str, detail: str, hint: str | None = None) -> SqlError:
-    return SqlError(
-        errcode.GENERATED_ALWAYS, what.format(name), detail=f'Column "{name}" is {detail}', hint=hint
-    )
+    return SqlError(errcode.GENERATED_ALWAYS, what.format(name), detail=f'Column "{name}" is {detail}', hint=hint)
 
 
 _IDENTITY = "an identity column defined as GENERATED ALWAYS."
@@ -100,8 +110,13 @@ _UPDATE = 'column "{}" can only be updated to DEFAULT'
 
 
 def rewrite_target_list(
-    targets: list[TargetEntry], command: int, override: int, info: RelationInfo,
-    values: RangeTblEntry | None = None, values_index: int = 0, unused: set[int] | None = None,
+    targets: list[TargetEntry],
+    command: int,
+    override: int,
+    info: RelationInfo,
+    values: RangeTblEntry | None = None,
+    values_index: int = 0,
+    unused: set[int] | None = None,
 ) -> list[TargetEntry]:
     """Put targets into column order, merge partial assignments, add defaults (rewriteTargetListIU).
 

@@ -9,11 +9,22 @@ from tusk.sql.nodes import enums
 from tusk.sql.nodes.base import copy_tree, replace
 from tusk.sql.nodes.make import make_and_qual
 from tusk.sql.nodes.nodefuncs import (
-    increment_sublevels_up, mutate_levels, mutate_query, walk_levels, walk_query,
+    increment_sublevels_up,
+    mutate_levels,
+    mutate_query,
+    walk_levels,
+    walk_query,
 )
 from tusk.sql.nodes.parsetree import Query, RangeTblEntry, RowMarkClause
 from tusk.sql.nodes.primitives import (
-    ConvertRowtypeExpr, JoinExpr, OnConflictExpr, RangeTblRef, ReturningExpr, RowExpr, SubLink, Var,
+    ConvertRowtypeExpr,
+    JoinExpr,
+    OnConflictExpr,
+    RangeTblRef,
+    ReturningExpr,
+    RowExpr,
+    SubLink,
+    Var,
 )
 
 
@@ -94,9 +105,7 @@ def offset_varnos(tree: Any, offset: int) -> None:
         walk_levels(tree, visit)
 
 
-def replace_vars(
-    tree: Any, varno: int, rte: RangeTblEntry, targets: list[Any], result_relation: int = 0
-) -> Any:
+def replace_vars(tree: Any, varno: int, rte: RangeTblEntry, targets: list[Any], result_relation: int = 0) -> Any:
     """A copy in which Vars of an entry are the matching target expressions (ReplaceVarsFromTargetList).
 
     A RETURNING old/new reference keeps its meaning: of a plain column by being passed on, of an expression by a
@@ -127,9 +136,7 @@ def replace_vars(
         if not isinstance(node, Var) or node.varlevelsup != level or node.varno != varno:
             return None
         if node.varattno < 0:
-            raise SqlError(
-                errcode.FEATURE_NOT_SUPPORTED, "system columns of a view that is updated are not supported"
-            )
+            raise SqlError(errcode.FEATURE_NOT_SUPPORTED, "system columns of a view that is updated are not supported")
         if node.varattno == 0:
             return _whole_row(node, level, rte, one)
         return one(node, level)
@@ -145,15 +152,25 @@ def _whole_row(var: Var, level: int, rte: RangeTblEntry, one: Any) -> RowExpr:
         if column.dropped:
             continue
         part = Var(
-            varno=var.varno, varattno=number, vartype=column.type_oid, vartypmod=column.typmod,
-            varcollid=column.collation, varlevelsup=var.varlevelsup, varreturningtype=var.varreturningtype,
-            varnosyn=var.varno, varattnosyn=number, location=var.location,
+            varno=var.varno,
+            varattno=number,
+            vartype=column.type_oid,
+            vartypmod=column.typmod,
+            varcollid=column.collation,
+            varlevelsup=var.varlevelsup,
+            varreturningtype=var.varreturningtype,
+            varnosyn=var.varno,
+            varattnosyn=number,
+            location=var.location,
         )
         fields.append(one(part, level))
         names.append(rte.eref.colnames[number - 1])
     return RowExpr(
-        args=fields, row_typeid=var.vartype, row_format=enums.COERCE_IMPLICIT_CAST,
-        colnames=names if var.vartype == 2249 else [], location=var.location,
+        args=fields,
+        row_typeid=var.vartype,
+        row_format=enums.COERCE_IMPLICIT_CAST,
+        colnames=names if var.vartype == 2249 else [],
+        location=var.location,
     )
 
 
@@ -189,5 +206,3 @@ def add_qual(query: Query, qual: Any) -> None:
     query.jointree = replace(query.jointree, quals=make_and_qual(query.jointree.quals, copy))
     if not query.hasSubLinks:
         query.hasSubLinks = has_sublink(copy)
-
-

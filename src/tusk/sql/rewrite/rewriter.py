@@ -31,7 +31,8 @@ def _set_tag(original: Query, results: list[Query]) -> None:
     last = None
     for result in results:
         if result.commandType == original.commandType and result.querySource in (
-            enums.QSRC_INSTEAD_RULE, enums.QSRC_QUAL_INSTEAD_RULE,
+            enums.QSRC_INSTEAD_RULE,
+            enums.QSRC_QUAL_INSTEAD_RULE,
         ):
             last = result
     if last is not None:
@@ -55,24 +56,18 @@ def _complete_targets(query: Query) -> tuple[RangeTblEntry | None, bool]:
     if command == enums.CMD_INSERT:
         values, index = _values_of_insert(query)
         unused: set[int] = set()
-        query.targetList = rewrite_target_list(
-            query.targetList, command, query.override, info, values, index, unused
-        )
+        query.targetList = rewrite_target_list(query.targetList, command, query.override, info, values, index, unused)
         if values is not None:
             remaining = not rewrite_values(query, values, index, info, unused)
         conflict = query.onConflict
         if conflict is not None and conflict.action == enums.ONCONFLICT_UPDATE:
-            conflict.onConflictSet = rewrite_target_list(
-                conflict.onConflictSet, enums.CMD_UPDATE, query.override, info
-            )
+            conflict.onConflictSet = rewrite_target_list(conflict.onConflictSet, enums.CMD_UPDATE, query.override, info)
     elif command == enums.CMD_UPDATE:
         query.targetList = rewrite_target_list(query.targetList, command, query.override, info)
     elif command == enums.CMD_MERGE:
         for action in query.mergeActionList:
             if action.commandType in (enums.CMD_INSERT, enums.CMD_UPDATE):
-                action.targetList = rewrite_target_list(
-                    action.targetList, action.commandType, action.override, info
-                )
+                action.targetList = rewrite_target_list(action.targetList, action.commandType, action.override, info)
     return values, remaining
 
 

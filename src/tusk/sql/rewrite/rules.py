@@ -12,7 +12,10 @@ from tusk.sql.nodes.nodetext import read_node_tree
 from tusk.sql.nodes.parsetree import Query
 
 _EVENTS = {
-    "1": enums.CMD_SELECT, "2": enums.CMD_UPDATE, "3": enums.CMD_INSERT, "4": enums.CMD_DELETE,
+    "1": enums.CMD_SELECT,
+    "2": enums.CMD_UPDATE,
+    "3": enums.CMD_INSERT,
+    "4": enums.CMD_DELETE,
 }
 
 

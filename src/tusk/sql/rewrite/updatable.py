@@ -50,12 +50,14 @@ def view_query(relation: int) -> Query:
 def not_updatable_because(query: Query, check_columns: bool) -> str | None:
     """Why a view's query is not automatically updatable, None if it is (view_query_is_auto_updatable)."""
     for found, what in (
-        (query.distinctClause, "containing DISTINCT"), (query.groupClause or query.groupingSets, "containing GROUP BY"),
+        (query.distinctClause, "containing DISTINCT"),
+        (query.groupClause or query.groupingSets, "containing GROUP BY"),
         (query.havingQual is not None, "containing HAVING"),
         (query.setOperations is not None, "containing UNION, INTERSECT, or EXCEPT"),
         (query.cteList, "containing WITH"),
         (query.limitOffset is not None or query.limitCount is not None, "containing LIMIT or OFFSET"),
-        (query.hasAggs, "that return aggregate functions"), (query.hasWindowFuncs, "that return window functions"),
+        (query.hasAggs, "that return aggregate functions"),
+        (query.hasWindowFuncs, "that return window functions"),
         (query.hasTargetSRFs, "that return set-returning functions"),
     ):
         if found:
@@ -68,9 +70,7 @@ def not_updatable_because(query: Query, check_columns: bool) -> str | None:
         return _NOT_SIMPLE
     if base.tablesample is not None:
         return "Views containing TABLESAMPLE are not automatically updatable."
-    if check_columns and all(
-        column_not_updatable_because(items[0].rtindex, target) for target in query.targetList
-    ):
+    if check_columns and all(column_not_updatable_because(items[0].rtindex, target) for target in query.targetList):
         return "Views that have no updatable columns are not automatically updatable."
     return None
 
@@ -91,7 +91,8 @@ def column_not_updatable_because(rtindex: int, target: Any) -> str | None:
 
 _COMMANDS = {
     enums.CMD_INSERT: ("insert into", "inserting into", "INSERT"),
-    enums.CMD_UPDATE: ("update", "updating", "UPDATE"), enums.CMD_DELETE: ("delete from", "deleting from", "DELETE"),
+    enums.CMD_UPDATE: ("update", "updating", "UPDATE"),
+    enums.CMD_DELETE: ("delete from", "deleting from", "DELETE"),
 }
 
 
@@ -102,12 +103,16 @@ def not_updatable(name: str, command: int, actions: list[Any], detail: str | Non
             if action.commandType in _COMMANDS:
                 verb, doing, event = _COMMANDS[action.commandType]
                 return SqlError(
-                    errcode.OBJECT_NOT_IN_PREREQUISITE_STATE, f'cannot {verb} view "{name}"', detail=detail,
+                    errcode.OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    f'cannot {verb} view "{name}"',
+                    detail=detail,
                     hint=f"To enable {doing} the view using MERGE, provide an INSTEAD OF {event} trigger.",
                 )
     verb, doing, event = _COMMANDS[enums.CmdType(command)]
     return SqlError(
-        errcode.OBJECT_NOT_IN_PREREQUISITE_STATE, f'cannot {verb} view "{name}"', detail=detail,
+        errcode.OBJECT_NOT_IN_PREREQUISITE_STATE,
+        f'cannot {verb} view "{name}"',
+        detail=detail,
         hint=f"To enable {doing} the view, provide an INSTEAD OF {event} trigger "
         f"or an unconditional ON {event} DO INSTEAD rule.",
     )
@@ -143,7 +148,8 @@ def _check_columns(query: Query, name: str, view: Query, rtindex: int, changes: 
                 query.commandType
             ]
             raise SqlError(
-                errcode.FEATURE_NOT_SUPPORTED, f'cannot {verb} column "{target.resname}" of view "{name}"',
+                errcode.FEATURE_NOT_SUPPORTED,
+                f'cannot {verb} column "{target.resname}" of view "{name}"',
                 detail=detail,
             )
 
@@ -191,7 +197,9 @@ def rewrite_target_view(query: Query) -> Query:
     targets = view.targetList
     change_varno(targets, base_index, index)
     perminfo = RTEPermissionInfo(
-        relid=base.relid, inh=base.inh, requiredPerms=view_perminfo.requiredPerms,
+        relid=base.relid,
+        inh=base.inh,
+        requiredPerms=view_perminfo.requiredPerms,
         checkAsUser=0 if is_security_invoker(info.row) else info.row.relowner,
         selectedCols=base_perminfo.selectedCols,
         insertedCols=_map_columns(view_perminfo.insertedCols, targets),

@@ -20,7 +20,6 @@ from tusk.sql.rewrite.manip import change_varno, references
 from tusk.sql.rewrite.rules import Rule, is_security_barrier, rules_of
 
 
-
 def lock_relations(query: Query, for_execute: bool, force_row_share: bool) -> None:
     """Lock the relations of a stored query and refresh what may have changed (AcquireRewriteLocks)."""
 
