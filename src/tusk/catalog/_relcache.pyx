@@ -27,6 +27,7 @@ from tusk.errors import SqlError, errcode
 cdef dict _relations = {}           # oid -> Relation
 cdef set _opened = set()            # those with a raised refcount in this transaction
 cdef dict _new_files = {}           # oid -> [create_subid, new_locator_subid, first_locator_subid]
+cdef list _building = []            # [oid, whether it was invalidated meanwhile], innermost last
 cdef dict _catalog_indexes = None   # index oid -> (catalog schema, index)
 cdef dict _catalog_toast = None     # oid of a catalog's TOAST table or its index -> is the index
 
@@ -130,11 +131,13 @@ cdef Relation _new_catalog_relation(Oid oid):
     rel.is_nailed = True
     if kind == "i":
         _, index = _catalog_indexes[oid]
-        rel.set_index_keys(_catalog_index_keys(index), index.attnums, schema.oid)
+        index_keys = _catalog_index_keys(index)
+        rel.set_index_keys(index_keys, index.attnums, schema.oid)
         rel.indisunique = index.unique
         rel.indisprimary = index.primary
         rel.indimmediate = True
         rel.extra = RelationInfo(oid, form, [])
+        rel.extra.parsed["index_keys"] = index_keys
     else:
         rel.index_oids = [index.oid for index in schema.indexes]
         rel.indexes = _CatalogIndexes(rel.index_oids)
@@ -410,12 +413,25 @@ cdef int _load_index(Relation rel) except -1:
     return 0
 
 
+cdef Relation _build_current(Oid oid):
+    """`_build`, again if an invalidation of the relation came in while its catalog rows were read."""
+    cdef Relation fresh
+    while True:
+        _building.append([oid, False])
+        try:
+            fresh = _build(oid)
+        finally:
+            entry = _building.pop()
+        if not entry[1]:
+            return fresh
+
+
 cpdef Relation relation_by_oid(Oid oid):
     cdef Relation rel = _relations.get(oid)
     cdef Relation fresh
     if rel is not None and rel.valid and rel.form is not None:
         return rel
-    fresh = _build(oid)
+    fresh = _build_current(oid)
     if fresh is None:
         _relations.pop(oid, None)
         return None
@@ -507,7 +523,7 @@ cdef int _invalidate(Relation rel) except -1:
     if rel.refcount == 0:
         _relations.pop(rel.rd_id, None)
     elif _in_transaction is not None and _in_transaction():
-        fresh = _build(rel.rd_id)
+        fresh = _build_current(rel.rd_id)
         if fresh is not None:
             _copy_into(fresh, rel)
     return 0
@@ -516,6 +532,9 @@ cdef int _invalidate(Relation rel) except -1:
 def invalidate(Oid oid):
     """A relation changed; 0: any of them may have."""
     cdef Relation rel
+    for entry in _building:
+        if oid == 0 or entry[0] == oid:
+            entry[1] = True
     if oid:
         rel = _relations.get(oid)
         if rel is not None:
