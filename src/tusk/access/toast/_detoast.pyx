@@ -196,3 +196,13 @@ def detoast(bytes value):
 
 
 _compare.detoast_malloc_hook = detoast_malloc
+
+
+def slice_of(bytes value, int32_t offset, int32_t length=-1):
+    """Part of the data bytes, reading only what is needed."""
+    cdef MemoryContext context = MemoryContext("detoast slice")
+    cdef char *out = detoast_slice(<const char *> value, offset, length, context)
+    try:
+        return out[VARHDRSZ:varsize_any(out)]
+    finally:
+        context.delete()
