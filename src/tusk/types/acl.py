@@ -6,6 +6,7 @@ from typing import Any
 
 from tusk.errors import SqlError, errcode
 from tusk.types.codec import Buffer, Codec, register_codec
+from tusk.types.hashing import hash_uint32_extended
 from tusk.types.registry import CallContext, function, services
 from tusk.types.values import AclItem, Array
 
@@ -219,3 +220,13 @@ def _explode(acl: Array) -> Iterator[tuple[int, int, str, bool]]:
 def _hash(item: AclItem) -> int:
     value = (item.privileges + item.grantee + item.grantor) & 0xFFFFFFFF
     return value - (1 << 32) if value >> 31 else value
+
+
+@function("hash_aclitem_extended")
+def _hash_extended(item: AclItem, seed: int) -> int:
+    value = item.privileges + item.grantee + item.grantor
+    if seed == 0:
+        value &= 0xFFFFFFFFFFFFFFFF
+        return value - (1 << 64) if value >> 63 else value
+    mixed = hash_uint32_extended(value & 0xFFFFFFFF, seed)
+    return mixed - (1 << 64) if mixed >> 63 else mixed

@@ -36,6 +36,7 @@ from tusk.types.datetime_parse import (
     UnknownZone,
     ZoneOverflow,
     decode_datetime,
+    parse_iso,
     parse_zone_offset,
     raise_for,
 )
@@ -91,6 +92,9 @@ def out_of_range(type_name: str, text: str | None = None) -> SqlError:
 
 def parse_date(text: str) -> int:
     """Day number of a date's text form."""
+    iso = parse_iso(text)
+    if iso is not None and iso[2] == len(text) == 10:
+        return iso[0]
     try:
         decoder = decode_datetime(text)
         if decoder.special:

@@ -170,7 +170,7 @@ def _length_typmod_out(typmod: int) -> str:
     return f"({typmod - 4})" if typmod > 4 else ""
 
 
-@function("char_text")
+@function("char_text", "char_bpchar")
 def _char_text(value: str) -> str:
     return f"\\{ord(value):03o}" if value >= "\x80" else value
 

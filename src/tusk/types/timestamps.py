@@ -50,7 +50,14 @@ from tusk.types.datetime_format import (
     timestamp_text,
     timestamptz_text,
 )
-from tusk.types.datetime_parse import DATE, BadFormat, decode_datetime, raise_for
+from tusk.types.datetime_parse import (
+    DATE,
+    BadFormat,
+    decode_datetime,
+    parse_iso,
+    parse_short_zone,
+    raise_for,
+)
 from tusk.types.integers import parse_int
 from tusk.types.interval_parse import round_us
 from tusk.types.registry import CallContext, TypeInfo, function, services
@@ -76,6 +83,15 @@ def check_timestamp(us: int, text: str | None = None) -> int:
 def parse_timestamp(text: str, with_zone: bool) -> int:
     """Microseconds of the text form of a timestamp."""
     type_name = "timestamp with time zone" if with_zone else "timestamp"
+    iso = parse_iso(text)
+    if iso is not None:
+        days, us, end = iso
+        us += days * USECS_PER_DAY
+        if end == len(text):
+            return to_instant(us) if with_zone else us
+        east = parse_short_zone(text[end:])
+        if east is not None:
+            return us - east * USECS_PER_SEC if with_zone else us
     zone = session_zone() if with_zone else None
     try:
         decoder = decode_datetime(text)
