@@ -10,7 +10,6 @@ from typing import Any
 from tusk.backend.authentication import RoleLookup
 from tusk.catalog import _runtime, acl
 from tusk.catalog import cache as c
-from tusk.catalog._relcache import relation_close, relation_open
 from tusk.catalog.cache import lookup, scan_rows
 from tusk.catalog.session import session
 from tusk.config import Context, Source, set_option, settings
@@ -30,8 +29,6 @@ def preload_catalogs() -> None:
     """Postmaster: build what all backends inherit, and join the layers that know each other only by hooks."""
     for catalog in ("pg_type", "pg_proc", "pg_operator", "pg_cast", "pg_opclass", "pg_amop", "pg_amproc", "pg_aggregate"):
         c.builtin_rows(catalog)
-    hooks.set_hook("open_relation", lambda oid: relation_open(oid, 0))
-    hooks.set_hook("close_relation", lambda relation: relation_close(relation, 0))
     hooks.set_hook("procedure", scalar_function)
     hooks.set_hook("procedure_set", set_function)
     set_evaluator(evaluate_expression)
