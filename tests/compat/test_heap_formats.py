@@ -5,9 +5,9 @@ import struct
 
 import pytest
 import real_server
-from tusk.access._tupdesc import AttributeRow, TupleDesc
 
 from tusk.access import _compare, _hash, _tuple
+from tusk.access._tupdesc import AttributeRow, TupleDesc
 from tusk.access.toast import _compression, _detoast
 
 VALUES = {
@@ -57,8 +57,7 @@ def server(tmp_path_factory):
 
 def descriptor(server, table):
     """The table's row type from pg_attribute."""
-    names = ("attname atttypid attlen attbyval attalign attstorage atttypmod attcollation attcompression "
-             "attnotnull attisdropped").split()
+    names = ["attname", "atttypid", "attlen", "attbyval", "attalign", "attstorage", "atttypmod", "attcollation", "attcompression", "attnotnull", "attisdropped"]
     rows = server.sql(f"select {', '.join(names)} from pg_attribute where attrelid = '{table}'::regclass "
                       "and attnum > 0 order by attnum")
     numbers = {"atttypid", "attlen", "atttypmod", "attcollation"}

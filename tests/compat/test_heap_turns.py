@@ -31,6 +31,7 @@ def rows_there(server):
 def open_both(numbers):
     """The table and the sequence that the real server made."""
     from tables import descriptor
+
     from tusk.access._relation import Relation
     from tusk.access._tupdesc import AttributeRow, TupleDesc
 
