@@ -33,7 +33,11 @@ class Template:
         self.fill = self.decimal = self.bracket = self.minus = self.plus = self.roman = False
         self.scientific = self.zero = self.blank = False
         self.sign = ""  # "pre" or "post"
+        self.pre_at_sign = 0
         self.parse(text)
+        if self.sign and self.pre == self.pre_at_sign:
+            # No digit before the point follows the S: the sign goes behind the number.
+            self.sign = "post"
 
     def parse(self, text: str) -> None:
         position = 0
@@ -94,7 +98,7 @@ class Template:
                     raise _syntax('cannot use "S" twice')
                 if self.plus or self.minus or self.bracket:
                     raise _syntax('cannot use "S" and "PL"/"MI"/"SG"/"PR" together')
-                self.sign = "post" if self.pre or self.decimal else "pre"
+                self.sign, self.pre_at_sign = "pre", self.pre
             case "MI" | "PL" | "SG":
                 if self.sign:
                     raise _syntax(f'cannot use "S" and "{keyword}" together')
@@ -111,7 +115,7 @@ class Template:
                     raise _syntax('cannot use "V" and decimal point together')
                 self.multi = -1 if self.multi == 0 else self.multi
             case "EEEE":
-                if (self.fill or self.sign or self.bracket or self.minus or self.plus or self.roman or self.multi):
+                if self.fill or self.sign or self.bracket or self.minus or self.plus or self.roman or self.multi:
                     raise SqlError(
                         errcode.SYNTAX_ERROR,
                         '"EEEE" is incompatible with other formats',
@@ -163,7 +167,9 @@ class _Writer:
         if len(whole) > self.pre:
             whole, fraction = "#" * self.pre, "#" * t.post
         self.overflow = whole[:1] == "#" or (not self.pre and number[:1] not in ("0", ""))
-        self.number = whole + (("." + fraction) if t.decimal and whole[:1] not in ("N", "I") else "")
+        self.number = whole + (
+            ("." + fraction) if t.decimal and (t.post or self.overflow) and whole[:1] not in ("N", "I") else ""
+        )
         self.spaces = self.pre - len(whole)
         self.position = 0  # digit positions of the template passed so far
         self.index = 0  # next character of number
@@ -186,9 +192,7 @@ class _Writer:
 
     def before_point_blank(self) -> bool:
         """Is the next digit the lone zero before a decimal point, which is not shown?"""
-        return (
-            not self.t.zero and self.index == 0 and self.number[:1] == "0" and self.post != 0
-        )
+        return not self.t.zero and self.index == 0 and self.number[:1] == "0" and self.post != 0
 
     def write_sign(self) -> None:
         if self.sign_written:
@@ -241,8 +245,8 @@ class _Writer:
 
     def point(self) -> None:
         self.write_sign()
-        if self.number[:1] in ("N", "I"):
-            # NaN and Infinity have no decimal point.
+        if self.number[:1] in ("N", "I") or (not self.t.post and not self.overflow):
+            # NaN and Infinity have no decimal point, and one without digits behind it is not shown.
             return
         if self.last is None or self.number[self.last] != "." or self.t.fill:
             self.out.append(".")

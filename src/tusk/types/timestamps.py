@@ -85,13 +85,13 @@ def parse_timestamp(text: str, with_zone: bool) -> int:
     type_name = "timestamp with time zone" if with_zone else "timestamp"
     iso = parse_iso(text)
     if iso is not None:
-        days, us, end = iso
-        us += days * USECS_PER_DAY
+        day, us, end = iso
+        us += day * USECS_PER_DAY
         if end == len(text):
             return to_instant(us) if with_zone else us
-        east = parse_short_zone(text[end:])
-        if east is not None:
-            return us - east * USECS_PER_SEC if with_zone else us
+        offset = parse_short_zone(text[end:])
+        if offset is not None:
+            return us - offset * USECS_PER_SEC if with_zone else us
     zone = session_zone() if with_zone else None
     try:
         decoder = decode_datetime(text)
