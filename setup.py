@@ -27,7 +27,7 @@ extensions = [
         ".".join(path.relative_to("src").with_suffix("").parts),
         [str(path)],
         extra_compile_args=[*FLAGS[BUILD], "-std=gnu11", "-fno-strict-aliasing", "-Wno-unused-function",
-                            "-Wno-unreachable-code", "-Wno-maybe-uninitialized"],
+                            "-Wno-unreachable-code"],
         extra_link_args=LINK.get(BUILD, []),
     )
     for path in sorted(Path("src/tusk").rglob("*.pyx"))

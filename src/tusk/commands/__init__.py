@@ -3,7 +3,10 @@
 import importlib
 
 # Modules that register statement handlers when they are imported.
-_MODULES = ("cursors", "database", "prepared", "transactions", "variables")
+_MODULES = (
+    "comments", "cursors", "database", "drop", "indexes", "prepared", "roles", "schemas", "sequence_functions",
+    "sequences", "tables", "transactions", "truncate", "variables", "views",
+)  # fmt: skip
 
 
 def load_all_commands() -> None:

@@ -41,6 +41,7 @@ class Message:
     hint: str | None = None
     context: str | None = None
     position: int = 0
+    detail_log: str | None = None
 
 
 def _to_stderr(message: Message) -> None:
@@ -66,8 +67,9 @@ def report(
     hint: str | None = None,
     context: str | None = None,
     position: int = 0,
+    detail_log: str | None = None,
 ) -> None:
     """Send a message below ERROR to the client and the log, as the settings say. Never raises for its severity."""
     if sqlstate is None:
         sqlstate = codes.WARNING if severity == Severity.WARNING else codes.SUCCESSFUL_COMPLETION
-    _sink(Message(severity, message, sqlstate, detail, hint, context, position))
+    _sink(Message(severity, message, sqlstate, detail, hint, context, position, detail_log))
