@@ -9,6 +9,7 @@ from tusk.sql.execute import (
     _index_only_scan,
     _indexscan,
     _limit,
+    _lockrows,
     _material,
     _mergejoin,
     _modify,
@@ -18,7 +19,13 @@ from tusk.sql.execute import (
     _sort,
     _subquery_scan,
     _tidscan,
+    _unique,
     _values,
+    cte_scan,
+    function_scan,
+    project_set,
+    recursive_union,
+    set_operation,
 )
 
 __all__ = [
@@ -30,6 +37,7 @@ __all__ = [
     "_index_only_scan",
     "_indexscan",
     "_limit",
+    "_lockrows",
     "_material",
     "_mergejoin",
     "_modify",
@@ -39,5 +47,11 @@ __all__ = [
     "_sort",
     "_subquery_scan",
     "_tidscan",
+    "_unique",
     "_values",
+    "cte_scan",
+    "function_scan",
+    "project_set",
+    "recursive_union",
+    "set_operation",
 ]
