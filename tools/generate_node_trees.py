@@ -12,11 +12,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tusk.catalog.cache import PROCNAMEARGSNSP, RELNAMENSP, TYPENAMENSP, lookup, scan_rows
+from tusk.catalog.cache import PROCNAMEARGSNSP, RELNAMENSP, TYPENAMENSP, TYPEOID, lookup, scan_rows
 from tusk.catalog.namespace import get_namespace_oid
 from tusk.errors import SqlError
-from tusk.sql.analyze import analyze, transform_domain_check, typename_type_id
-from tusk.sql.nodes import RawStmt, write_node_tree
+from tusk.sql.analyze import analyze
+from tusk.sql.analyze.coerce import coerce_to_boolean
+from tusk.sql.analyze.collate import assign_expr_collations
+from tusk.sql.analyze.expressions import transform_expr
+from tusk.sql.analyze.state import ExprKind, ParseState
+from tusk.sql.analyze.typenames import type_name_oid
+from tusk.sql.nodes import CoerceToDomainValue, RawStmt
+from tusk.sql.nodes.nodetext import write_node_tree
 from tusk.sql.parse import parse
 
 HOME = Path(__file__).parents[1] / "src/tusk/catalog"
@@ -113,8 +119,26 @@ def function_row(statement: Any, namespace: int) -> Any:
     name = statement.funcname[-1].sval
     if len(statement.funcname) > 1:
         namespace = get_namespace_oid(statement.funcname[0].sval, False)
-    types = tuple(typename_type_id(parameter.argType)[0] for parameter in statement.parameters or [])
+    types = tuple(type_name_oid(None, parameter.argType) for parameter in statement.parameters or [])
     return lookup(PROCNAMEARGSNSP, name, types, namespace)
+
+
+def transform_domain_check(expression: Any, text: str, domain: Any) -> Any:
+    """A CHECK of a domain, VALUE standing for the value tested."""
+    base = lookup(TYPEOID, domain.typbasetype)
+
+    def value(_state: Any, reference: Any) -> Any:
+        if len(reference.fields) == 1 and reference.fields[0].sval == "value":
+            return CoerceToDomainValue(
+                typeId=base.oid, typeMod=domain.typtypmod, collation=base.typcollation, location=reference.location
+            )
+        return None
+
+    state = ParseState(None, text)
+    state.pre_columnref_hook = value
+    check = coerce_to_boolean(state, transform_expr(state, expression, ExprKind.DOMAIN_CHECK), "CHECK")
+    assign_expr_collations(state, check)
+    return check
 
 
 def add_other(statement: Any, text: str, namespace: int, trees: dict[str, dict[str, str]], problems: list[str]) -> None:
@@ -130,16 +154,15 @@ def add_other(statement: Any, text: str, namespace: int, trees: dict[str, dict[s
                 queries = [analyze(RawStmt(stmt=one), text, list(row.proargtypes)) for one in body[0]]
                 trees["pg_proc"][str(row.oid)] = write_node_tree([queries])
             else:
-                trees["pg_proc"][str(row.oid)] = write_node_tree(
-                    analyze(RawStmt(stmt=body), text, list(row.proargtypes))
-                )
+                query = analyze(RawStmt(stmt=body), text, list(row.proargtypes))
+                trees["pg_proc"][str(row.oid)] = write_node_tree(query)
         case "CreateDomainStmt":
             domain = lookup(TYPENAMENSP, statement.domainname[-1].sval, namespace)
             facts = json.loads((HOME / "data/pg_constraint.json").read_text())
             for constraint in statement.constraints or []:
                 if constraint.contype.name == "CONSTR_CHECK":
                     oid = next(row[0] for row in facts if row[1] == constraint.conname)
-                    tree = transform_domain_check(constraint.raw_expr, text, domain.typbasetype, domain.typtypmod)
+                    tree = transform_domain_check(constraint.raw_expr, text, domain)
                     trees["pg_constraint"][str(oid)] = write_node_tree(tree)
         case kind:
             problems.append(f"{kind} is not expected")

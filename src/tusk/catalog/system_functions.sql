@@ -63,8 +63,9 @@ CREATE FUNCTION pg_relation_size(regclass) RETURNS bigint LANGUAGE sql RETURN pg
 
 CREATE FUNCTION obj_description(oid, name) RETURNS text LANGUAGE sql BEGIN ATOMIC
   SELECT description FROM pg_description
-   WHERE objoid = $1 AND objsubid = 0
-     AND classoid = (SELECT oid FROM pg_class WHERE relname = $2 AND relnamespace = 'pg_catalog'::regnamespace);
+   WHERE objoid = $1
+     AND classoid = (SELECT oid FROM pg_class WHERE relname = $2 AND relnamespace = 'pg_catalog'::regnamespace)
+     AND objsubid = 0;
 END;
 CREATE FUNCTION shobj_description(oid, name) RETURNS text LANGUAGE sql BEGIN ATOMIC
   SELECT description FROM pg_shdescription

@@ -237,6 +237,7 @@ def _return(pstate: ParseState, stmt: ReturnStmt) -> Query:
     query = Query(commandType=enums.CMD_SELECT, isReturn=True)
     target = ResTarget(val=stmt.returnval, location=-1)
     query.targetList = transform_target_list(pstate, [target], ExprKind.SELECT_TARGET)
+    query.targetList[0].resname = None
     if pstate.resolve_unknowns:
         resolve_unknowns(pstate, query.targetList)
     finish_query(pstate, query, None)
