@@ -107,6 +107,10 @@ cdef class Batch:
         part.sel = sel
         return part
 
+    def part(self, int first, int count):
+        """See slice."""
+        return self.slice(first, count)
+
     cpdef object value(self, int k, int column):
         """The Python value in a column of the k-th selected row."""
         cdef int row

@@ -26,6 +26,7 @@ from tusk.sql.execute import (
     project_set,
     recursive_union,
     set_operation,
+    window_agg,
 )
 
 __all__ = [
@@ -54,4 +55,5 @@ __all__ = [
     "project_set",
     "recursive_union",
     "set_operation",
+    "window_agg",
 ]
