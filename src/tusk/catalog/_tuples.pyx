@@ -24,6 +24,7 @@ from tusk.access.heap._scan cimport HeapScan, begin_heap_scan
 from tusk.catalog cimport _codec
 from tusk.catalog._codec cimport RowCodec, codec_of
 from tusk.catalog._relcache cimport catalog_relation
+from tusk.catalog._sinval cimport accept_invalidation_messages
 from tusk.memory._process cimport MyProcNumber
 from tusk.storage._smgr cimport smgr_exists, smgr_open
 from tusk.transaction._lock cimport AccessShareLock, RowExclusiveLock, lock_relation_oid, unlock_relation_oid
@@ -323,6 +324,7 @@ def update_row_inplace(row):
             free(tup)
     finally:
         unlock_relation_oid(db, oid, RowExclusiveLock)
+    accept_invalidation_messages()
     return True
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tusk.catalog import objectaddress as oa
-from tusk.catalog._tuples import delete_row, insert_row, new_oid, update_row
+from tusk.catalog._tuples import command_counter_increment, delete_row, insert_row, new_oid, update_row
 from tusk.catalog.cache import scan_rows
 from tusk.catalog.objectaddress import ObjectAddress, object_description
 from tusk.catalog.rows import PgDepend, PgShdepend
@@ -555,6 +555,8 @@ def delete_one(address: ObjectAddress, flags: int = 0) -> None:
     for row in scan_rows("pg_init_privs", objoid=address.objid, classoid=address.classid):
         if address.subid in (0, row.objsubid):
             delete_row(row)
+    # What this step changed must be visible to the next one.
+    command_counter_increment()
 
 
 def delete_comments(address: ObjectAddress) -> None:

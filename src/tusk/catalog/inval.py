@@ -165,10 +165,11 @@ def inplace_messages(row: Row) -> tuple[bytes, bool]:
 
 
 def send_inplace(messages: bytes, _init_file: bool) -> None:
-    """Tell everybody at once, ourselves too: the change does not wait for a commit."""
+    """Tell everybody at once: the change does not wait for a commit.
+
+    We hear of it through the queue like the others: now the page may still be locked, so no catalog can be read.
+    """
     _sinval.insert_messages(messages)
-    for i in range(0, len(messages), 16):
-        execute(messages[i : i + 16])
 
 
 def invalidate_relcache(relation: int, shared: bool = False) -> None:
