@@ -27,8 +27,8 @@ _ROW_EXCLUSIVE = 3
 
 def preload_catalogs() -> None:
     """Postmaster: build what all backends inherit, and join the layers that know each other only by hooks."""
-    for catalog in ("pg_type", "pg_proc", "pg_operator", "pg_cast", "pg_opclass", "pg_amop", "pg_amproc", "pg_aggregate"):
-        c.builtin_rows(catalog)
+    for catalog, columns in (("pg_opclass", ("oid",)), ("pg_amproc", c.AMPROCNUM.keys), ("pg_proc", ("oid",))):
+        c.facts_reader(catalog, columns, ())
     hooks.set_hook("procedure", scalar_function)
     hooks.set_hook("procedure_set", set_function)
     set_evaluator(evaluate_expression)
