@@ -76,6 +76,17 @@ cdef class IndexScan:
     cdef int restore_position(self) except -1
     cdef int end(self) except -1
 
+cdef class IndexFormer:
+    """Makes the index values of rows while an index is built; the executor has one for expressions and predicates."""
+    cdef readonly Relation heap
+    cdef readonly Relation index
+    cdef char *fetched[32]
+    cdef int nfetched
+    cdef void release(self) noexcept
+    cdef int fetch_external(self, Datum *values, const uint8_t *nulls) except -1
+    # 1, or 0 when a partial index does not want the row. Values are valid until the next call.
+    cdef int form(self, const HeapTupleData *tup, Datum *values, uint8_t *nulls) except -1
+
 cdef class IndexMethod:
     """Base of an index access method; registered with `register_index_method`."""
     cdef public str name
@@ -91,6 +102,10 @@ cdef class IndexMethod:
     # values and nulls of all indnatts columns, detoasted. 1, or 0 for UNIQUE_CHECK_PARTIAL's "perhaps a duplicate".
     cdef int insert(self, Relation index, const Datum *values, const uint8_t *nulls, const ItemPointerData *tid,
                     Relation heap, int check_unique, bint index_unchanged) except -1
+    # Fill an index that has no pages: (rows of the table, entries, whether a HOT chain is broken).
+    cdef tuple build(self, Relation heap, Relation index, IndexFormer former)
+    # An empty index, for tables that are truncated or unlogged.
+    cdef int build_empty(self, Relation index, int fork) except -1
 
 cpdef register_index_method(object am_oid, IndexMethod method)
 cdef IndexMethod index_method_of(Relation index)

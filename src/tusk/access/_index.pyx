@@ -87,6 +87,12 @@ cdef class IndexMethod:
     ) except -1:
         raise feature_not_supported(f'insertion into indexes of method "{self.name}"')
 
+    cdef tuple build(self, Relation heap, Relation index, IndexFormer former):
+        raise feature_not_supported(f'building indexes of method "{self.name}"')
+
+    cdef int build_empty(self, Relation index, int fork) except -1:
+        raise feature_not_supported(f'building indexes of method "{self.name}"')
+
 
 cpdef register_index_method(object am_oid, IndexMethod method):
     """Make an access method known by its pg_am oid."""
@@ -215,6 +221,67 @@ cdef int init_scan_key(ScanKeyData *key, Relation index, int attno, int strategy
     key.sk_cmp = index.keys[attno - 1].cmp
     key.sk_argument = argument
     return 0
+
+
+_make_former = None
+
+
+def set_index_former(factory):
+    """Name the function (heap, index) -> IndexFormer for indexes with expressions or a predicate; set by `sql`."""
+    global _make_former
+    _make_former = factory
+
+
+cdef class IndexFormer:
+    """``IndexFormer(heap, index)``: for indexes of plain columns."""
+
+    def __cinit__(self, Relation heap, Relation index):
+        self.heap = heap
+        self.index = index
+
+    def __dealloc__(self):
+        self.release()
+
+    cdef void release(self) noexcept:
+        while self.nfetched:
+            self.nfetched -= 1
+            free(self.fetched[self.nfetched])
+
+    cdef int form(self, const HeapTupleData *tup, Datum *values, uint8_t *nulls) except -1:
+        form_index_values(self.index, tup, self.heap, values, nulls)
+        return self.fetch_external(values, nulls)
+
+    cdef int fetch_external(self, Datum *values, const uint8_t *nulls) except -1:
+        """Bring in what lies in a toast table; 1."""
+        cdef int i
+        self.release()
+        for i in range(self.index.indnatts):
+            if nulls[i] or self.index.desc.attrs[i].attlen != -1 or not varatt_is_external(<const char *> values[i]):
+                continue
+            if _compare.detoast_malloc_hook == NULL:
+                raise feature_not_supported("indexing external values without access.toast loaded")
+            self.fetched[self.nfetched] = _compare.detoast_malloc_hook(<const char *> values[i])
+            values[i] = <Datum> self.fetched[self.nfetched]
+            self.nfetched += 1
+        return 1
+
+
+def index_build(Relation heap, Relation index):
+    """Fill a new index from its table: (rows of the table, entries, whether a HOT chain is broken: then the index must
+    not be used by snapshots older than this transaction, pg_index.indcheckxmin)."""
+    cdef IndexFormer former
+    if index.index_expressions or index.index_predicate:
+        if _make_former is None:
+            raise feature_not_supported("building indexes of expressions without the executor")
+        former = _make_former(heap, index)
+    else:
+        former = IndexFormer(heap, index)
+    return index_method_of(index).build(heap, index, former)
+
+
+def index_build_empty(Relation index, int fork=0):
+    """Write an empty index into a fork that has no pages."""
+    index_method_of(index).build_empty(index, fork)
 
 
 def index_methods():
