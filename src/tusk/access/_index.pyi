@@ -1,7 +1,16 @@
 """The face over index methods."""
 
+from collections.abc import Callable
+
+from tusk.access._relation import Relation
+
 class IndexScan:
     def close(self) -> None: ...
+
+class IndexFormer:
+    heap: Relation
+    index: Relation
+    def __init__(self, heap: Relation, index: Relation) -> None: ...
 
 class IndexMethod:
     name: str
@@ -15,3 +24,6 @@ class IndexMethod:
 
 def register_index_method(am_oid: int, method: IndexMethod) -> None: ...
 def index_methods() -> dict[int, str]: ...
+def set_index_former(factory: Callable[[Relation, Relation], IndexFormer]) -> None: ...
+def index_build(heap: Relation, index: Relation) -> tuple[float, float, bool]: ...
+def index_build_empty(index: Relation, fork: int = 0) -> None: ...

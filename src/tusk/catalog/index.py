@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from tusk.access._index import index_build, index_build_empty
 from tusk.catalog import cache as c
 from tusk.catalog import dependency as dep
 from tusk.catalog import inval
@@ -31,9 +32,8 @@ from tusk.transaction import _pending
 BTREE_AM_OID = 403
 DEFAULT_COLLATION_OID = 100
 INDEX_MAX_KEYS = 32
+_INIT_FORK = 3
 
-# Set by `access` or `commands`: fills a new index from its table; answers (heap tuples, index tuples).
-build_index: Callable[[Any, Any], tuple[float, float]] | None = None
 # Set by `sql`: (node tree text) -> (type, typmod, collation, column name) of an index expression.
 describe_expression: Callable[[str, int], list[tuple[int, int, int, str]]] | None = None
 
@@ -244,17 +244,23 @@ def _record_index(
 
 def build(heap_oid: int, index_oid: int) -> None:
     """Fill an index from its table and note the sizes (index_build)."""
-    if build_index is None:
-        raise SqlError(errcode.FEATURE_NOT_SUPPORTED, "building indexes is not supported yet")
     heap = relation_open(heap_oid, 0)
     index = relation_open(index_oid, 8)
     try:
-        heap_tuples, index_tuples = build_index(heap, index)
+        heap_tuples, index_tuples, broken_hot_chain = index_build(heap, index)
+        if index.persistence == "u":
+            index_build_empty(index, _INIT_FORK)
     finally:
         relation_close(index, 0)
         relation_close(heap, 0)
     update_statistics(heap_oid, heap_tuples, has_index=True)
     update_statistics(index_oid, index_tuples, has_index=False)
+    if broken_hot_chain:
+        # Snapshots older than this transaction may want row versions that the index has no entry for.
+        row = lookup(c.INDEXRELID, index_oid)
+        if not row.indcheckxmin:
+            update_row(row.copy(indcheckxmin=True), row)
+            inval.invalidate_relcache(heap_oid, False)
     command_counter_increment()
 
 
