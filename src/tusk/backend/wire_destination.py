@@ -9,7 +9,9 @@ from typing import Any
 from tusk.backend import protocol
 from tusk.backend.connection import ClientConnection
 from tusk.commands.destination import ResultColumn
+from tusk.config import settings
 from tusk.errors import SqlError, errcode
+from tusk.sql.execute._row_encoder import RowEncoder
 from tusk.types.codec import codec_for
 
 _NULL = b"\xff\xff\xff\xff"
@@ -82,10 +84,12 @@ class WireDestination:
         self.with_description = with_description
         self._cache = cache
         self._encoders: list[Callable[[Any], bytes]] = []
+        self._native: RowEncoder | None = None
 
     def startup(self, columns: list[ResultColumn]) -> None:
         """Describe the rows where the protocol wants it."""
         self._encoders = self._make_encoders(columns)
+        self._native = self._make_native(columns)
         if self.with_description:
             self.connection.send(describe(columns, self.formats, self._cache))
 
@@ -99,9 +103,24 @@ class WireDestination:
             self._cache[key] = encoders
         return encoders
 
+    def _make_native(self, columns: list[ResultColumn]) -> RowEncoder | None:
+        """The encoder of batches; it depends on settings that shape text forms."""
+        if settings.client_encoding not in ("UTF8", "SQL_ASCII"):
+            return None
+        key = ("native", settings.DateStyle, settings.extra_float_digits, settings.bytea_output, *self.formats)
+        if self._cache is not None and key in self._cache:
+            return self._cache[key]  # type: ignore[no-any-return]
+        native = RowEncoder([c.type_oid for c in columns], column_formats(self.formats, len(columns)))
+        if self._cache is not None:
+            self._cache[key] = native
+        return native
+
     def receive(self, batch: Any) -> None:
         """Send the rows of a batch."""
-        self.receive_rows(batch.rows())
+        if self._native is None:
+            self.receive_rows(batch.rows())
+        else:
+            self.connection.send(self._native.encode(batch))
 
     def receive_rows(self, rows: list[tuple[Any, ...]]) -> None:
         """Send rows of Python values."""

@@ -81,7 +81,8 @@ def record_from_disk(data: Buffer) -> Record:
         else:
             position = base + ((position - base + align - 1) & -align)
             size = codec.typlen if codec.typlen > 0 else bytes(data[position:]).index(0) + 1
-            values.append(codec.from_disk(data[position : position + size]))
+            stop = position + size - (codec.typlen == -2)
+            values.append(codec.from_disk(data[position:stop]))
         position += size
     return Record(type_oid, typmod, tuple(values))
 
