@@ -184,8 +184,8 @@ def invalidate_relcache_all() -> None:
 
 def send_smgr(locator: tuple[int, int, int], backend: int) -> None:
     """Have every process close a relation's files, at once: the files change whether we commit or not."""
-    high = backend >> 16
-    message = _SMGR.pack(SMGR, high, backend & 0xFFFF, *locator)
+    high = backend >> 16 & 0xFF         # a signed byte in the message
+    message = _SMGR.pack(SMGR, high - 256 if high > 127 else high, backend & 0xFFFF, *locator)
     _sinval.insert_messages(message)
     execute(message)
 
