@@ -14,6 +14,7 @@ from typing import Any
 
 from tusk.catalog.cache import PROCNAMEARGSNSP, RELNAMENSP, TYPENAMENSP, TYPEOID, lookup, scan_rows
 from tusk.catalog.namespace import get_namespace_oid
+from tusk.config import Context, Source, set_option
 from tusk.errors import SqlError
 from tusk.sql.analyze import analyze
 from tusk.sql.analyze.coerce import coerce_to_boolean
@@ -22,12 +23,12 @@ from tusk.sql.analyze.expressions import transform_expr
 from tusk.sql.analyze.state import ExprKind, ParseState
 from tusk.sql.analyze.typenames import type_name_oid
 from tusk.sql.nodes import CoerceToDomainValue, RawStmt
+from tusk.sql.nodes.nodefuncs import expr_type
 from tusk.sql.nodes.nodetext import write_node_tree
 from tusk.sql.parse import parse
 
 HOME = Path(__file__).parents[1] / "src/tusk/catalog"
 SOURCES = ("system_views.sql", "information_schema.sql", "system_functions.sql")
-PG_CATALOG = 11
 
 
 def rules_by_relation() -> dict[int, int]:
@@ -51,31 +52,12 @@ def check_columns(name: str, oid: int, query: Any, aliases: list[str]) -> list[s
         problems.append(f"{name}: {len(entries)} columns instead of {len(facts)}")
     for i, (fact, entry) in enumerate(zip(facts, entries, strict=False)):
         column = aliases[i] if i < len(aliases) else entry.resname
-        kind = expression_type(entry.expr)
+        kind = expr_type(entry.expr)
         if column != fact.attname:
             problems.append(f"{name}: column {i + 1} is {column}, should be {fact.attname}")
-        if kind is not None and kind != fact.atttypid:
+        if kind != fact.atttypid:
             problems.append(f"{name}.{fact.attname}: type {kind} instead of {fact.atttypid}")
     return problems
-
-
-def expression_type(expression: Any) -> int | None:
-    """The type of an expression where its node says it plainly."""
-    for field in (
-        "vartype",
-        "consttype",
-        "funcresulttype",
-        "opresulttype",
-        "resulttype",
-        "aggtype",
-        "coalescetype",
-        "casetype",
-        "array_typeid",
-        "wintype",
-    ):
-        if hasattr(expression, field):
-            return getattr(expression, field)
-    return None
 
 
 def generate() -> tuple[dict[str, dict[str, str]], list[str]]:
@@ -88,7 +70,9 @@ def generate() -> tuple[dict[str, dict[str, str]], list[str]]:
         if not path.exists():
             problems.append(f"{source} does not exist")
             continue
-        default = get_namespace_oid("information_schema", False) if source.startswith("information") else PG_CATALOG
+        schema = "information_schema" if source.startswith("information") else "pg_catalog"
+        default = get_namespace_oid(schema, False)
+        set_option("search_path", schema, Context.USERSET, Source.SESSION)
         text = path.read_text()
         for raw in parse(text):
             statement = raw.stmt
@@ -107,7 +91,7 @@ def generate() -> tuple[dict[str, dict[str, str]], list[str]]:
                         entry.resname = alias
                     problems += check_columns(name, oid, query, aliases)
                     trees["pg_rewrite"][str(rules[oid])] = write_node_tree([query])
-                else:
+                elif kind != "RuleStmt":
                     add_other(statement, text, default, trees, problems)
             except (SqlError, NotImplementedError) as error:
                 problems.append(f"{source}: {kind} {getattr(statement, 'view', statement)}: {error}"[:300])
