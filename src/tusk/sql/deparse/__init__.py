@@ -1,0 +1,1 @@
+"""Stored trees and objects as SQL text."""
