@@ -47,7 +47,7 @@ from tusk.wal._insert cimport (
 )
 from tusk.wal._record cimport RM_BTREE_ID
 
-from tusk.access.nbtree.keys import duplicate_key_error
+from tusk.access.nbtree.keys import duplicate_key_error, origin
 from tusk.errors import Panic, SqlError, errcode
 
 cdef enum:
@@ -263,7 +263,7 @@ cdef TransactionId check_unique(
         fetch.reset()
     if mode == UNIQUE_CHECK_EXISTING and not found:
         raise SqlError(errcode.INTERNAL_ERROR, f'failed to re-find tuple within index "{rel.name}"',
-                       hint="This may be because of a non-immutable index expression.", schema=None, table=heap.name)
+                       hint="This may be because of a non-immutable index expression.", **origin(heap))
     return InvalidTransactionId
 
 
@@ -282,7 +282,7 @@ cdef int bt_check_third_page(Relation rel, Relation heap, const IndexTupleData *
         detail=f'Index row references tuple ({tid_block(tid)},{tid_offset(tid)}) in relation "{heap.name}".',
         hint="Values larger than 1/3 of a buffer page cannot be indexed.\n"
              "Consider a function index of an MD5 hash of the value, or use full text indexing.",
-        table=heap.name, constraint=rel.name)
+        constraint=rel.name, **origin(heap))
 
 
 cdef int step_right(Relation rel, Relation heap, BTInsertState *state, BTStack *stack) except -1:

@@ -3,33 +3,32 @@
 from collections.abc import Callable
 from typing import Any
 
-from tusk.access._tuple import deform_index_tuple
 from tusk.errors import SqlError, errcode
 
-KeyDescriber = Callable[[Any, list[Any]], str | None]
+_describe: Callable[[Any, bytes], str | None] | None = None
+_schema_of: Callable[[Any], str | None] | None = None
 
-_describe: KeyDescriber | None = None
 
+def set_key_describer(
+    describe: Callable[[Any, bytes], str | None] | None, schema_of: Callable[[Any], str | None] | None = None
+) -> None:
+    """Name the function that renders an index key (BuildIndexValueDescription), and one that names a table's schema.
 
-def set_key_describer(function: KeyDescriber | None) -> None:
-    """Name the function that renders an index key (BuildIndexValueDescription).
-
-    It is called with the index and the raw datums of its columns, and returns ``(a, b)=(1, x)``, or None when the
-    user may not see the values.
+    The first is called with the index and an index tuple; it returns ``(a, b)=(1, x)``, or None when the user may
+    not see the values.
     """
-    global _describe
-    _describe = function
+    global _describe, _schema_of
+    _describe, _schema_of = describe, schema_of
 
 
 def describe_key(index: Any, itup: bytes) -> str | None:
     """The key of an index tuple as text, None when it cannot be told."""
-    if _describe is None:
-        return None
-    return _describe(index, deform_index_tuple(index.desc, itup))
+    return _describe(index, itup) if _describe is not None else None
 
 
-def _origin(heap: Any) -> dict[str, Any]:
-    return {"table": heap.name} if heap is not None else {}
+def origin(heap: Any) -> dict[str, Any]:
+    """The error fields that name a table."""
+    return {"table": heap.name, "schema": _schema_of(heap) if _schema_of is not None else None}
 
 
 def duplicate_key_error(index: Any, heap: Any, itup: bytes) -> SqlError:
@@ -40,7 +39,7 @@ def duplicate_key_error(index: Any, heap: Any, itup: bytes) -> SqlError:
         f'duplicate key value violates unique constraint "{index.name}"',
         detail=f"Key {key} already exists." if key is not None else None,
         constraint=index.name,
-        **_origin(heap),
+        **origin(heap),
     )
 
 
@@ -52,5 +51,5 @@ def duplicated_key_error(index: Any, heap: Any, itup: bytes) -> SqlError:
         f'could not create unique index "{index.name}"',
         detail=f"Key {key} is duplicated." if key is not None else "Duplicate keys exist.",
         constraint=index.name,
-        **_origin(heap),
+        **origin(heap),
     )
