@@ -116,6 +116,16 @@ class ClientConnection:
         self._at = end = at + 1 + length
         return kind, self._in[at + 5 : end]
 
+    def take_many(self, split: Callable[[bytes, int], tuple[bytes, int]]) -> bytes:
+        """The joined bodies of all complete messages that ``split`` recognises at the front of what has arrived.
+
+        Waits for input only where none is there; the answer is empty when the next message is none of those.
+        """
+        if self._at >= len(self._in):
+            self._fill()
+        data, self._at = split(self._in, self._at)
+        return data
+
     def _read_long(self, kind: int, length: int) -> tuple[int, bytes]:
         """A message of which only a part has arrived: gather the pieces without joining them again and again."""
         self._at += 5

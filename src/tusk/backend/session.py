@@ -10,6 +10,7 @@ from typing import Any
 
 from tusk.backend import interrupts, protocol
 from tusk.backend.connection import ClientConnection, ConnectionLost
+from tusk.backend.copy_channel import CopyIn, CopyOut
 from tusk.backend.extended import ExtendedProtocol
 from tusk.backend.wire_destination import WireDestination
 from tusk.commands import utility
@@ -258,6 +259,14 @@ class Session:
     def may_read_setting(self, name: str) -> bool:
         """Whether the current user may see a setting's value."""
         return interrupts.may_read_setting(name)
+
+    def copy_in(self, is_binary: bool, ncolumns: int) -> CopyIn:
+        """Enter copy-in mode: the client sends."""
+        return CopyIn(self.connection, is_binary, ncolumns)
+
+    def copy_out(self, is_binary: bool, ncolumns: int) -> CopyOut:
+        """Enter copy-out mode: the client receives."""
+        return CopyOut(self.connection, is_binary, ncolumns)
 
 
 _CLIENT_LEVELS = {

@@ -4,7 +4,7 @@ import importlib
 
 # Modules that register statement handlers when they are imported.
 _MODULES = (
-    "comments", "cursors", "database", "drop", "indexes", "prepared", "roles", "schemas", "sequence_functions",
+    "comments", "copy", "cursors", "database", "drop", "indexes", "prepared", "roles", "schemas", "sequence_functions",
     "sequences", "tables", "transactions", "truncate", "variables", "views",
 )  # fmt: skip
 

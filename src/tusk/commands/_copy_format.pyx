@@ -29,10 +29,13 @@ cdef class CopyFormatter:
     cdef Py_ssize_t used, room
     cdef MemoryContext arena
     cdef object encode
+    cdef bint framed
+    cdef Py_ssize_t row_start
 
     def __cinit__(self, list type_oids, *, bint csv, str delimiter, str null_text, str quote, str escape,
-                  force_quote=(), encode=None):
+                  force_quote=(), encode=None, bint framed=False):
         cdef int i
+        self.framed = framed
         self.csv = csv
         self.delimiter = <char> ord(delimiter)
         self.quote = <char> ord(quote) if quote else c'"'
@@ -146,6 +149,33 @@ cdef class CopyFormatter:
         self.used += 1
         return 0
 
+    cdef int begin_row(self) except -1:
+        """With framing each row is a CopyData message: leave room for its head."""
+        self.row_start = self.used
+        if self.framed:
+            self.reserve(5)
+            self.used += 5
+        return 0
+
+    cdef int end_row(self) except -1:
+        cdef Py_ssize_t head = 5 if self.framed else 0
+        cdef Py_ssize_t size
+        cdef uint8_t *p
+        self.put_char(c'\n')
+        if self.encode is not None:
+            converted = self.encode(<bytes> self.out[self.row_start + head:self.used])
+            self.used = self.row_start + head
+            self.put_raw(converted)
+        if self.framed:
+            size = self.used - self.row_start - 1
+            p = <uint8_t *> self.out + self.row_start
+            p[0] = c'd'
+            p[1] = <uint8_t> (size >> 24)
+            p[2] = <uint8_t> (size >> 16)
+            p[3] = <uint8_t> (size >> 8)
+            p[4] = <uint8_t> size
+        return 0
+
     def format_batch(self, Batch batch):
         """The lines of a batch, newlines included."""
         cdef int k, i, row
@@ -155,6 +185,7 @@ cdef class CopyFormatter:
         self.used = 0
         for k in range(batch.nsel):
             row = batch_row(batch, k)
+            self.begin_row()
             for i in range(self.ncolumns):
                 if i:
                     self.put_char(self.delimiter)
@@ -177,16 +208,16 @@ cdef class CopyFormatter:
                 else:
                     text = self.codecs[i].output(datum_to_python(value, kind)).encode("utf-8", "surrogateescape")
                     self.put(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text), i)
-            self.put_char(c'\n')
+            self.end_row()
         self.arena.reset()
-        result = <bytes> self.out[:self.used] if self.used else b""
-        return result if self.encode is None else self.encode(result)
+        return <bytes> self.out[:self.used] if self.used else b""
 
     def format_row(self, values):
         """One line of strings and None."""
         cdef int i = 0
         cdef bytes text
         self.used = 0
+        self.begin_row()
         for value in values:
             if i:
                 self.put_char(self.delimiter)
@@ -196,6 +227,5 @@ cdef class CopyFormatter:
                 text = value.encode("utf-8", "surrogateescape")
                 self.put(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text), i)
             i += 1
-        self.put_char(c'\n')
-        result = <bytes> self.out[:self.used]
-        return result if self.encode is None else self.encode(result)
+        self.end_row()
+        return <bytes> self.out[:self.used]

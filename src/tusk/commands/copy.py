@@ -30,7 +30,9 @@ from tusk.commands.utility import UtilityContext, prevent_if_read_only, utility
 from tusk.config import settings
 from tusk.errors import Severity, SqlError, errcode, feature_not_supported, report
 from tusk.sql import analyze, execute, plan, rewrite
-from tusk.sql.nodes import NextValueExpr, RawStmt, enums, read_node_tree
+from tusk.sql.analyze.relations import relation_info
+from tusk.sql.nodes import RawStmt, enums
+from tusk.sql.rewrite.defaults import column_default
 from tusk.transaction import _snapshot as snapshots
 from tusk.transaction import xact
 from tusk.types.codec import codec_for
@@ -53,7 +55,7 @@ class CopySink(Protocol):
     """Output of COPY TO STDOUT."""
 
     def write(self, data: bytes) -> None:
-        """Send bytes: whole lines, or a whole binary row."""
+        """Send CopyData messages: text and csv lines come framed as such already, a binary row comes bare."""
 
     def finish(self) -> None:
         """All has been sent."""
@@ -287,7 +289,7 @@ def _require_file_access(statement: Any) -> None:
         )
 
 
-def _columns(relid: int, names: list[Any], *, is_from: bool) -> list[Any]:
+def _columns(relid: int, names: list[Any]) -> list[Any]:
     """pg_attribute rows to copy, in order (CopyGetAttnums)."""
     rows = sorted(
         (row for row in lookup_list(c.ATTNUM, relid) if row.attnum > 0 and not row.attisdropped),
@@ -311,7 +313,6 @@ def _columns(relid: int, names: list[Any], *, is_from: bool) -> list[Any]:
         if row in chosen:
             raise SqlError(errcode.DUPLICATE_COLUMN, f'column "{row.attname}" specified more than once')
         chosen.append(row)
-    del is_from
     return chosen
 
 
@@ -348,18 +349,18 @@ def _conversion(options: Options) -> tuple[str, str] | None:
 
 def _copy_from(statement: Any, options: Options, context: UtilityContext) -> int:
     relid = range_var_get_relid(statement.relation, RowExclusiveLock)
-    columns = _columns(relid, statement.attlist, is_from=True)
+    columns = _columns(relid, statement.attlist)
     rel = relation_open(relid, 0)
     try:
         _check_privileges(relid, columns, acl.ACL_INSERT)
         if rel.persistence != "t":
             prevent_if_read_only("COPY FROM")
-        _check_target(rel, options)
+        _check_target(rel)
         insert_options = 0
         if rel.create_subid or rel.first_locator_subid:
             insert_options |= INSERT_SKIP_FSM
         if options.freeze:
-            subid = xact.current_sub_transaction_id()
+            subid = xact.current_subtransaction_id()
             if subid not in (rel.create_subid, rel.new_locator_subid):
                 raise SqlError(
                     errcode.OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -385,7 +386,7 @@ def _active_snapshot() -> Iterator[Any]:
         snapshots.pop_active()
 
 
-def _check_target(rel: Any, options: Options) -> None:
+def _check_target(rel: Any) -> None:
     kind = rel.form.relkind
     name = rel.name
     if kind in "pf":
@@ -398,24 +399,6 @@ def _check_target(rel: Any, options: Options) -> None:
         raise SqlError(errcode.WRONG_OBJECT_TYPE, f'cannot copy to non-table relation "{name}"')
     if rel.form.relrowsecurity:
         raise feature_not_supported("COPY FROM with row-level security")
-    del options
-
-
-def _default_expression(rel: Any, attribute: Any) -> Any:
-    """The expression that fills a column left out, None for NULL."""
-    if attribute.attidentity:
-        from tusk.commands.sequences import identity_sequence
-
-        return NextValueExpr(seqid=identity_sequence(rel.rd_id, attribute.attnum), typeId=attribute.atttypid)
-    text = rel.extra.defaults.get(attribute.attnum)
-    if text is not None:
-        return read_node_tree(text)
-    kind = lookup(c.TYPEOID, attribute.atttypid)
-    if kind.typtype == "d":
-        from tusk.sql.rewrite.defaults import column_default
-
-        return column_default(rel, attribute)
-    return None
 
 
 def _load(
@@ -433,7 +416,7 @@ def _load(
             if attribute.attgenerated:
                 continue
             if attribute.attnum not in chosen or options.default is not None:
-                tree = _default_expression(rel, attribute)
+                tree = column_default(relation_info(rel.rd_id), attribute.attnum)
                 if tree is None:
                     continue
                 compiled = compiler.compile(tree)
@@ -671,7 +654,7 @@ def _copy_to(statement: Any, options: Options, context: UtilityContext) -> int:
     names: list[str] | None = None
     if statement.relation is not None:
         relid = range_var_get_relid(statement.relation, AccessShareLock)
-        columns = _columns(relid, statement.attlist, is_from=False)
+        columns = _columns(relid, statement.attlist)
         _check_privileges(relid, columns, acl.ACL_SELECT)
         _check_copyable(relid)
         row = lookup(c.RELOID, relid)
@@ -704,7 +687,7 @@ def _copy_to(statement: Any, options: Options, context: UtilityContext) -> int:
     try:
         snapshots.update_active_command_id()
         with _sink(statement, options, context, len(names)) as write:
-            return _unload(executor, names, options, forced, write)
+            return _unload(executor, names, options, forced, write, statement.filename is None)
     finally:
         snapshots.pop_active()
 
@@ -740,7 +723,8 @@ def _check_copyable(relid: int) -> None:
 
 
 def _unload(
-    executor: Any, names: list[str], options: Options, forced: list[int], write: Callable[[bytes], None]
+    executor: Any, names: list[str], options: Options, forced: list[int], write: Callable[[bytes], None],
+    framed: bool,
 ) -> int:
     types = [column.type_oid for column in executor.columns]
     conversion = _conversion(options)
@@ -753,6 +737,7 @@ def _unload(
             types, csv=options.csv, delimiter=options.delimiter, null_text=options.null, quote=options.quote,
             escape=options.escape, force_quote=forced,
             encode=None if conversion is None else lambda data: _convert(data, conversion[1], conversion[0]),
+            framed=framed,
         )
         if options.header:
             write(formatter.format_row(names))

@@ -244,14 +244,14 @@ def register_on_commit(relid: int, action: Any) -> None:
     """Remember what to do with a temporary table at commit (register_on_commit_action)."""
     if action in (enums.ONCOMMIT_NOOP, enums.ONCOMMIT_PRESERVE_ROWS):
         return
-    _on_commit.append(_OnCommit(relid, action, xact.current_sub_transaction_id()))
+    _on_commit.append(_OnCommit(relid, action, xact.current_subtransaction_id()))
 
 
 def _table_dropped(address: ObjectAddress) -> None:
     if address.classid == oa.CLASS and not address.subid:
         for item in _on_commit:
             if item.relid == address.objid:
-                item.deleted_in = xact.current_sub_transaction_id()
+                item.deleted_in = xact.current_subtransaction_id()
 
 
 dep.post_drop_hooks.append(_table_dropped)
