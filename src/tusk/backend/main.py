@@ -31,6 +31,7 @@ from tusk.errors import Fatal, Message, Panic, Severity, SqlError, errcode, repo
 from tusk.memory import _interrupts, _process, _procsignal
 from tusk.stats import _activity, serverlog, session_info, title
 from tusk.stats.backend_types import BackendType
+from tusk.storage import _sync
 from tusk.transaction import _procarray, xact
 
 VERSION = "18.4"
@@ -204,6 +205,7 @@ def _join_server(packet: StartupPacket, connection: ClientConnection, host: str,
     cancel_key = secrets.token_bytes(32 if packet.protocol_version >= 0x00030002 else 4)
     _procsignal.init_proc_signal(cancel_key)
     _procarray.add_my_process()
+    _sync.init_sync(True)
     _activity.begin_status(BackendType.BACKEND, host or None, int(port) if port else -1, True)
     return cancel_key
 

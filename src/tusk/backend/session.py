@@ -12,6 +12,7 @@ from tusk.backend import interrupts, protocol
 from tusk.backend.connection import ClientConnection, ConnectionLost
 from tusk.backend.copy_channel import CopyIn, CopyOut
 from tusk.backend.extended import ExtendedProtocol
+from tusk.backend.statement_cache import StatementCache
 from tusk.backend.wire_destination import WireDestination
 from tusk.commands import utility
 from tusk.commands.completion import command_tag
@@ -25,9 +26,9 @@ from tusk.memory import _interrupts, _lwlock
 from tusk.memory._context import well_known_context
 from tusk.memory._critical import critical_count
 from tusk.sql.nodes import CMD_UTILITY, PlannedStmt, RawStmt
-from tusk.sql.parse import parse
 from tusk.sql.plancache import PlanSource
 from tusk.stats import _activity, serverlog, session_info, title
+from tusk.transaction import _snapshot as snapshots
 from tusk.transaction import xact
 
 _IDLE_STATES = {
@@ -45,6 +46,7 @@ class Session:
         self.portals = PortalManager()
         self.prepared = PreparedStatements()
         self.extended = ExtendedProtocol(self)
+        self.statements = StatementCache()
         self.ignore_till_sync = False
         self.doing_extended = False
         self.command_started = False
@@ -181,8 +183,10 @@ class Session:
         """Execute a query string: all its statements, one transaction unless they say otherwise."""
         self.begin_activity(text)
         self.start_command()
-        statements = parse(text)
         self.extended.forget_unnamed()
+        if not xact.is_aborted_block() and self._cached_query(text):
+            return
+        statements = self.statements.parse(text)
         implicit_block = len(statements) > 1
         for index, raw in enumerate(statements):
             is_last = index + 1 == len(statements)
@@ -190,6 +194,32 @@ class Session:
         self.finish_command()
         if not statements:
             self.connection.send(protocol.EMPTY_QUERY)
+
+    def _cached_query(self, text: str) -> bool:
+        """Run a query through the plan of its like; False where it is not that simple."""
+        if not snapshots.is_active_set():
+            snapshots.push_active(snapshots.transaction_snapshot())
+            found = self.statements.lookup(text)
+            snapshots.pop_active()
+        else:
+            found = self.statements.lookup(text)
+        if found is None:
+            return False
+        source, values = found
+        plans = self.plan_source(source)
+        tag = command_tag(source.raw)
+        title.set_title(tag)
+        session_info.current.command_tag = tag
+        _interrupts.check()
+        portal = Portal("", plans, text, self, parameters=values, source=source)
+        portal.visible = False
+        self.portals.add(portal)
+        destination = WireDestination(self.connection, [], with_description=True, cache=portal.described)
+        done = portal.run(0, destination)
+        self.portals.drop("")
+        self.finish_command()
+        self.connection.send(protocol.command_complete(done or tag))
+        return True
 
     def _simple_statement(self, raw: RawStmt, text: str, *, implicit_block: bool, is_last: bool) -> None:
         tag = command_tag(raw)

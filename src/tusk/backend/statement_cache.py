@@ -1,0 +1,126 @@
+"""Plans for the simple protocol: a query text with its literals taken out finds the plan made for its like.
+
+Only literals that stand where a parameter means the same are taken: operands of comparison and arithmetic, and items of
+VALUES lists. Whatever is not plainly so (quoted identifiers, dollar quotes, comments, several statements, casts with a
+type name in front) is left to the ordinary path, and so is every query whose parameterised form does not analyse: errors
+are then reported about the text that the client sent.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Any
+
+from tusk.catalog.oids import INT4OID, INT8OID, NUMERICOID
+from tusk.errors import SqlError
+from tusk.sql.nodes import RawStmt
+from tusk.sql.parse import parse
+from tusk.sql.plancache import PlanSource
+from tusk.types.codec import codec_for
+
+_MAX_TEXT = 4096
+_MAX_ENTRIES = 500
+_STARTS = re.compile(r"\s*(select|insert|update|delete)\b", re.IGNORECASE)
+_UNSAFE = re.compile(r'["$\\]|--|/\*|;.*\S|[eEbBxXnNuU&]\'|\'\s+\'', re.DOTALL)
+_LITERAL = re.compile(r"'(?:[^']|'')*'|(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
+_VALUES = re.compile(r"\bvalues\s*\(", re.IGNORECASE)
+_SELECT = re.compile(r"\bselect\b", re.IGNORECASE)
+_OPERATORS = "=<>+-*/%"
+
+
+class _Taker:
+    """Takes the literals out of one text."""
+
+    __slots__ = ("allow_lists", "kinds", "values")
+
+    def __init__(self, allow_lists: bool) -> None:
+        self.allow_lists = allow_lists
+        self.kinds: list[int] = []
+        self.values: list[Any] = []
+
+    def __call__(self, match: re.Match[str]) -> str:
+        literal = match[0]
+        text, at = match.string, match.start() - 1
+        while at >= 0 and text[at] in " \t\n\r":
+            at -= 1
+        before = text[at] if at >= 0 else ""
+        if before not in _OPERATORS and not (self.allow_lists and before in "(,"):
+            return literal
+        if literal[0] == "'":
+            kind, value = 0, literal[1:-1].replace("''", "'")
+        elif "." in literal:
+            kind, value = NUMERICOID, Decimal(literal)
+        else:
+            value = int(literal)
+            if value > 0x7FFFFFFFFFFFFFFF:
+                return literal
+            kind = INT4OID if value <= 0x7FFFFFFF else INT8OID
+        self.kinds.append(kind)
+        self.values.append(value)
+        return f"${len(self.values)}"
+
+
+class StatementCache:
+    """The plans of a session's simple queries, and the parse trees of its transaction statements."""
+
+    def __init__(self) -> None:
+        self._sources: dict[tuple[str, tuple[int, ...]], PlanSource | None] = {}
+        self._parsed: dict[str, list[RawStmt]] = {}
+
+    def parse(self, text: str) -> list[RawStmt]:
+        """The statements of a text; those that only begin or end transactions are remembered."""
+        known = self._parsed.get(text)
+        if known is not None:
+            return known
+        statements = parse(text)
+        if len(statements) == 1 and type(statements[0].stmt).__name__ == "TransactionStmt" and len(text) < 64:
+            if len(self._parsed) >= _MAX_ENTRIES:
+                self._parsed.clear()
+            self._parsed[text] = statements
+        return statements
+
+    def lookup(self, text: str) -> tuple[PlanSource, list[Any]] | None:
+        """(plan source, parameter values) for a text that qualifies, else None. Needs a transaction and a snapshot
+        when the plan source is new."""
+        if len(text) > _MAX_TEXT or _STARTS.match(text) is None or _UNSAFE.search(text) is not None:
+            return None
+        lists = _VALUES.search(text) is not None and _SELECT.search(text) is None
+        taker = _Taker(lists)
+        normalized = _LITERAL.sub(taker, text)
+        key = (normalized, tuple(taker.kinds))
+        if key in self._sources:
+            source = self._sources[key]
+        else:
+            source = self._make(normalized, taker.kinds)
+            if len(self._sources) >= _MAX_ENTRIES:
+                self._sources.clear()
+            self._sources[key] = source
+        if source is None:
+            return None
+        values = taker.values
+        try:
+            for index, kind in enumerate(taker.kinds):
+                if kind == 0:
+                    values[index] = codec_for(source.param_types[index]).input(values[index], -1)
+        except SqlError:
+            return None
+        return source, values
+
+    @staticmethod
+    def _make(normalized: str, kinds: list[int]) -> PlanSource | None:
+        try:
+            statements = parse(normalized)
+            if len(statements) != 1:
+                return None
+            source = PlanSource(statements[0], normalized, list(kinds), fixed_parameters=False)
+            source.analyze()
+        except SqlError:
+            return None
+        if source.is_utility or len(source.queries) != 1 or 0 in source.param_types:
+            return None
+        return source
+
+    def clear(self) -> None:
+        """Forget everything: DISCARD PLANS."""
+        self._sources.clear()
