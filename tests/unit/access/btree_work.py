@@ -207,3 +207,195 @@ def walk(rng, scan, expected, what):
                 assert got is None, what
                 break
             assert got == expected[at], (what, at, got, expected[at])
+
+
+# -- Tables with indexes --
+
+state = {}
+
+
+def open_both(create=False, unique=False, columns="i", **attributes):
+    """A table (a, b, c) and an index on a (i) or a and b (it)."""
+    heap = table(create=create)
+    rel = index(create=create, columns=columns, unique=unique, **attributes)
+    heap.indexes = [rel]
+    state.update(heap=heap, index=rel)
+    return heap, rel
+
+
+def insert(key, b="x", check="no", unchanged=False):
+    """A row and its entry; in a transaction."""
+    from tusk.access.heap import _table
+    from tusk.access.nbtree import _entries
+
+    heap, rel = state["heap"], state["index"]
+    datum = text(b)
+    tid = _table.insert_row(heap, [key, datum, key])
+    values = [key, datum][: rel.indnatts]
+    _entries.insert_entry(rel, heap, values, tid, check, unchanged)
+    return tid
+
+
+def checked():
+    """Check the index against its table."""
+    from tusk.access.nbtree import _check
+
+    with transaction():
+        return _check.check_index(state["index"], state["heap"])
+
+
+def open_in_backend(unique, columns):
+    """What another process does first."""
+    from tusk.memory import _process
+
+    open_both(unique=unique, columns=columns)
+    return _process.my_pid() if hasattr(_process, "my_pid") else 0
+
+
+def insert_many(seed, n, spread, check, per_transaction):
+    """Random keys, some transactions rolled back; how many rows were committed, how many were duplicates."""
+    from tusk.errors import SqlError
+    from tusk.transaction import _xact
+
+    rng = random.Random(seed)
+    committed = duplicates = 0
+    done = 0
+    while done < n:
+        _xact.start_command()
+        mine = 0
+        try:
+            for _ in range(rng.randrange(1, per_transaction + 1)):
+                done += 1
+                insert(rng.randrange(spread), str(rng.randrange(9)) * 8, check)
+                mine += 1
+        except SqlError as error:
+            assert error.sqlstate in ("23505", "40P01"), error
+            duplicates += 1
+            _xact.abort_current()
+            continue
+        if rng.random() < 0.1:
+            _xact.abort_current()
+        else:
+            _xact.commit_command()
+            committed += mine
+    return committed, duplicates
+
+
+def scan_many(seed, n, spread):
+    """Range scans, both ways: always in order, and never less than the scan before saw of the same range."""
+    from tusk.access.nbtree import _entries
+
+    rng = random.Random(seed)
+    heap, rel = state["heap"], state["index"]
+    before = {}
+    for _ in range(n):
+        low = rng.randrange(8) * spread // 8
+        with transaction():
+            scan = _entries.EntryScan(rel, [(1, ">=", low), (1, "<", low + spread // 8)], heap=heap, itup=True)
+            keys = [values[0] for _, values in scan.all(rng.random() < 0.5)]
+            scan.close()
+        assert keys in (sorted(keys), sorted(keys, reverse=True))
+        assert len(keys) >= before.get(low, 0)
+        before[low] = len(keys)
+    return sum(before.values())
+
+
+def insert_one(key, check="yes"):
+    """One row in a transaction of its own; the error's SQLSTATE, message and detail if there is one."""
+    from tusk.errors import SqlError
+
+    try:
+        with transaction():
+            insert(key, check=check)
+    except SqlError as error:
+        return error.sqlstate, error.message
+    return "ok"
+
+
+def begin():
+    from tusk.transaction import _xact
+
+    _xact.start_command()
+    _xact.begin_transaction_block()
+    _xact.commit_command()
+
+
+def in_block(key):
+    from tusk.transaction import _xact
+
+    _xact.start_command()
+    insert(key, check="yes")
+    _xact.commit_command()
+
+
+def finish(commit):
+    from tusk.transaction import _xact
+
+    _xact.start_command()
+    if commit:
+        _xact.end_transaction_block()
+    else:
+        _xact.user_abort_transaction_block()
+    _xact.commit_command()
+
+
+def masked(rel):
+    from tusk.access.nbtree import _entries, _redo
+
+    return [_redo.masked_page(page, block) for block, page in enumerate(_entries.index_pages(rel))]
+
+
+def shuffled_entries(seed, n, columns):
+    """An index without a table: TIDs in random order, so that they fall into posting lists."""
+    from tusk.access.nbtree import _check, _entries
+
+    rng = random.Random(seed)
+    rel = index(oid=16391, columns=columns)
+    tids = [tid_of(i) for i in range(n)]
+    rng.shuffle(tids)
+    with transaction():
+        for i, tid in enumerate(tids):
+            value = rng.randrange(12) if rng.random() < 0.7 else i
+            _entries.insert_entry(rel, state["heap"], [value, text(str(value))][: len(columns)], tid)
+        _check.check_index(rel)
+    return masked(rel)
+
+
+def churn(seed, n, columns):
+    """Everything that writes WAL: inserts, duplicates, deletes found by scans; the masked pages afterwards."""
+    from tusk.access.heap import _table
+    from tusk.access.nbtree import _entries
+
+    rng = random.Random(seed)
+    heap, rel = state["heap"], state["index"]
+    pages = shuffled_entries(seed, 6000, columns)
+    live = []
+    for i in range(n):
+        with transaction():
+            for j in range(40):
+                key = rng.randrange(6) if i % 3 else (i * 40 + j) % 1777
+                live.append((insert(key, str(rng.randrange(3)) * rng.randrange(1, 90)), key))
+        if i % 2 == 0:
+            # New versions of some rows, at other places with the same keys: what bottom-up deletion looks for.
+            with transaction():
+                for k in range(0, min(len(live), 900), 31):
+                    tid, key = live[k]
+                    _table.delete_row(heap, tid)
+                    live[k] = (insert(key, "0", unchanged=True), key)
+        if i % 15 == 14:
+            with transaction():
+                rng.shuffle(live)
+                for tid, _ in live[: len(live) // 8]:
+                    _table.delete_row(heap, tid)
+                del live[: len(live) // 8]
+            with transaction():         # the scan marks what it finds dead
+                _entries.EntryScan(rel, heap=heap).all()
+    checked()
+    return masked(rel) + pages
+
+
+def pages_now():
+    """The masked pages after recovery, once the index was found in order."""
+    open_both(columns=state["columns"])
+    checked()
+    return masked(state["index"]) + masked(index(create=False, oid=16391, columns=state["columns"]))

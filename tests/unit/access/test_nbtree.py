@@ -2,7 +2,7 @@
 
 import btree_work as work
 import pytest
-from _cluster import in_cluster
+from _cluster import Backend, in_cluster
 
 CASES = [
     # seed, columns, options, n, spread, nulls, queries, order
@@ -24,3 +24,71 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c[1]}-{c[2]}-{c[7]}-{c[0]}")
 def test_entries_are_found_as_in_a_sorted_list(tmp_path, case):
     assert in_cluster(tmp_path / "data", work.model_test, *case) > 2
+
+
+@pytest.mark.parametrize("columns", ["i", "it"])
+@pytest.mark.parametrize("full_page_writes", ["on", "off"])
+def test_replay_makes_the_same_pages(tmp_path, columns, full_page_writes):
+    def before():
+        work.open_both(create=True, columns=columns)
+        return work.churn(42, 150, columns)
+
+    def after():
+        work.state["columns"] = columns
+        return work.pages_now()
+
+    options = {"full_page_writes": full_page_writes}
+    expected = in_cluster(tmp_path / "data", before, crash=True, options=options)
+    got = in_cluster(tmp_path / "data", after, options=options)
+    assert len(got) == len(expected)
+    assert [block for block in range(len(got)) if got[block] != expected[block]] == []
+
+
+@pytest.mark.parametrize(("unique", "columns", "spread"), [(False, "i", 500), (False, "it", 100000), (True, "i", 4000)])
+def test_several_processes_insert_and_scan(tmp_path, unique, columns, spread):
+    def body():
+        work.open_both(create=True, unique=unique, columns=columns)
+        writers = [Backend() for _ in range(3)]
+        reader = Backend()
+        for backend in (*writers, reader):
+            backend.call(work.open_in_backend, unique, columns)
+        for i, backend in enumerate(writers):
+            backend.send(work.insert_many, i + 1, 2500, spread, "yes" if unique else "no", 1 if unique else 5)
+        reader.send(work.scan_many, 9, 40, spread)
+        outcome = [backend.receive() for backend in writers]
+        reader.receive()
+        counts = work.checked()
+        for backend in (*writers, reader):
+            backend.close()
+        return outcome, counts
+
+    outcome, counts = in_cluster(tmp_path / "data", body)
+    committed = sum(done for done, _ in outcome)
+    assert counts["entries"] >= committed > 1000
+    assert counts["incomplete_splits"] == 0
+    if unique:
+        assert sum(duplicates for _, duplicates in outcome) > 100
+
+
+def test_a_unique_insertion_waits_for_the_other_transaction(tmp_path):
+    def body():
+        work.open_both(create=True, unique=True)
+        first, second = Backend(), Backend()
+        for backend in (first, second):
+            backend.call(work.open_in_backend, True, "i")
+        out = []
+        for commit in (True, False):
+            first.call(work.begin)
+            first.call(work.in_block, 7 + commit)
+            second.send(work.insert_one, 7 + commit)
+            first.call(work.finish, commit)
+            out.append(second.receive())
+        out.append(second.call(work.insert_one, 7))
+        out.append(second.call(work.insert_one, None))
+        out.append(second.call(work.insert_one, None))
+        first.close()
+        second.close()
+        return out
+
+    duplicate = ("23505", 'duplicate key value violates unique constraint "i16390"')
+    assert in_cluster(tmp_path / "data", body) == [duplicate, "ok", duplicate, "ok", "ok"]

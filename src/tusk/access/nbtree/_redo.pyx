@@ -532,3 +532,10 @@ cdef void btree_mask(char *page, BlockNumber block) noexcept:
 
 
 register_redo(RM_BTREE_ID, btree_redo, btree_mask)
+
+
+def masked_page(page, block):
+    """A page as it is compared after replay."""
+    cdef bytearray copy = bytearray(page)
+    btree_mask(<char *> copy, block)
+    return bytes(copy)
