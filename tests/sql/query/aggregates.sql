@@ -1,0 +1,41 @@
+-- Aggregates, GROUP BY, HAVING, FILTER, DISTINCT, ordered aggregates, grouping sets.
+CREATE TABLE s (k text, g int, v int, n numeric, f float8, b bool, d timestamp);
+INSERT INTO s VALUES ('x', 1, 10, 1.1, 0.5, true, '2024-01-01'), ('x', 1, 20, 2.2, 1.5, false, '2024-01-02'),
+    ('y', 2, NULL, NULL, NULL, NULL, NULL), ('y', 1, 5, 3.30, -2, true, '2023-06-01 12:00'), ('z', 3, 7, 0, 4, true, '2025-01-01'),
+    (NULL, 3, 8, 1e10, 1e-3, false, '2020-01-01');
+SELECT count(*), count(v), count(DISTINCT k), sum(v), avg(v), min(v), max(v) FROM s;
+SELECT sum(n), avg(n), min(n), max(n), sum(f), avg(f), min(f), max(f) FROM s;
+SELECT sum(v::int8), avg(v::int2), sum(v::int2), sum(f::float4) FROM s;
+SELECT min(k), max(k), min(d), max(d), min(b::int), bool_and(b), bool_or(b), every(b) FROM s;
+SELECT k, count(*), sum(v) FROM s GROUP BY k ORDER BY k;
+SELECT k, g, sum(v) FROM s GROUP BY k, g ORDER BY k, g;
+SELECT k, sum(v) FROM s GROUP BY 1 HAVING sum(v) > 6 ORDER BY 1;
+SELECT g % 2 AS odd, count(*) FROM s GROUP BY g % 2 ORDER BY odd;
+SELECT count(*) FILTER (WHERE v > 7), sum(v) FILTER (WHERE b) FROM s;
+SELECT k, array_agg(v ORDER BY v DESC) FROM s GROUP BY k ORDER BY k;
+SELECT string_agg(k, ',' ORDER BY k), string_agg(DISTINCT k, '-' ORDER BY k) FROM s;
+SELECT array_agg(DISTINCT g ORDER BY g) FROM s;
+SELECT stddev(v), stddev_pop(v), variance(v), var_pop(n), stddev(f) FROM s;
+SELECT corr(v, f), regr_count(v, f), covar_pop(v, f), regr_slope(v, f), regr_intercept(v, f) FROM s;
+SELECT bit_and(v), bit_or(v), bit_xor(v) FROM s;
+SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY v), percentile_disc(0.5) WITHIN GROUP (ORDER BY v), mode() WITHIN GROUP (ORDER BY g) FROM s;
+SELECT count(*), sum(v), max(k) FROM s WHERE false;
+SELECT k FROM s WHERE false GROUP BY k;
+SELECT 1 FROM s HAVING count(*) > 3;
+SELECT 1 FROM s HAVING count(*) > 30;
+SELECT k, g, sum(v), grouping(k, g) FROM s GROUP BY GROUPING SETS ((k, g), (k), ()) ORDER BY 1, 2, 3, 4;
+SELECT k, g, count(*) FROM s GROUP BY ROLLUP (k, g) ORDER BY 1, 2, 3;
+SELECT k, g, count(*) FROM s GROUP BY CUBE (k, g) ORDER BY 1, 2, 3;
+SELECT json_agg(v ORDER BY v), jsonb_agg(k ORDER BY k) FROM s;
+SELECT json_object_agg(coalesce(k, 'none') || v, n ORDER BY v) FROM s WHERE v IS NOT NULL;
+SELECT any_value(1) FROM s;
+SELECT max(v) - min(v) AS spread FROM s GROUP BY g ORDER BY spread NULLS FIRST;
+SELECT k, v FROM s GROUP BY k;
+SELECT sum(sum(v)) FROM s;
+SELECT k FROM s WHERE sum(v) > 1 GROUP BY k;
+SELECT sum(k) FROM s;
+SELECT sum(v) FROM (SELECT 9223372036854775807 AS v UNION ALL SELECT 1) AS big;
+SELECT g, sum(x) FROM (SELECT i % 7 AS g, i AS x FROM generate_series(1, 5000) i) q GROUP BY g ORDER BY g;
+SELECT count(*) FROM (SELECT i FROM generate_series(1, 5000) i GROUP BY i) q;
+SELECT count(DISTINCT i % 13), sum(DISTINCT i % 13) FROM generate_series(1, 5000) i;
+SELECT array_agg(x) FROM (SELECT ARRAY[1, 2] AS x UNION ALL SELECT ARRAY[3, 4]) q;

@@ -1,0 +1,28 @@
+-- Dates, times, timestamps, intervals.
+SELECT date '2024-02-29' + 1, date '2024-03-01' - date '2024-02-01', date '2024-01-31' + interval '1 month', date '2024-01-01' + time '12:30';
+SELECT timestamp '2024-01-31 10:00' + interval '1 month', timestamp '2024-03-31' - interval '1 month', timestamp '2024-03-01' - timestamp '2024-01-01 12:00';
+SELECT interval '1 year 2 months 3 days 04:05:06.789', interval '-1 day +2 hours', interval 'P1Y2M3DT4H', interval '90 minutes', interval '1.5 days';
+SELECT interval '1 month' * 1.5, interval '1 day' / 2, -interval '1 hour', interval '1 day' > interval '23 hours', interval '30 days' = interval '1 month';
+SELECT extract(year FROM date '2024-02-29'), extract(epoch FROM timestamp '2024-01-01'), extract(dow FROM date '2024-02-29'), extract(week FROM date '2024-12-31'), date_part('hour', interval '27 hours'), extract(microseconds FROM time '01:02:03.456789');
+SELECT date_trunc('month', timestamp '2024-02-29 12:34'), date_trunc('week', date '2024-02-29'), date_trunc('hour', interval '27:45'), date_bin('15 min', timestamp '2024-01-01 10:22', timestamp '2024-01-01');
+SELECT age(timestamp '2024-03-01', timestamp '2023-01-31'), age(date '2024-02-29', date '2023-02-28'), justify_days(interval '45 days'), justify_hours(interval '50 hours'), justify_interval(interval '1 mon -1 hour');
+SELECT timestamptz '2024-07-01 12:00:00+02', timestamptz '2024-07-01 12:00 Europe/Paris', timestamp '2024-07-01 12:00' AT TIME ZONE 'America/New_York', timestamptz '2024-07-01 12:00+00' AT TIME ZONE 'Asia/Tokyo';
+SELECT time '04:05:06.789', time '24:00', timetz '04:05+02', time '12:00' + interval '13 hours', time '10:00' - time '08:30';
+SELECT make_date(2024, 2, 29), make_time(1, 2, 3.5), make_timestamp(2024, 1, 2, 3, 4, 5.5), make_interval(years => 1, days => 2), to_timestamp(0), to_date('05 Dec 2000', 'DD Mon YYYY'), to_timestamp('2024-01-02 03:04', 'YYYY-MM-DD HH24:MI');
+SELECT 'infinity'::date, '-infinity'::timestamp, 'epoch'::timestamp, isfinite(date 'infinity'), date '4713-01-01 BC', timestamp '0001-01-01 BC';
+SELECT date '2024-02-30';
+SELECT date '2024-13-01';
+SELECT 'yesterday'::date < 'today'::date, 'tomorrow'::date - 'today'::date, now() = current_timestamp, clock_timestamp() >= now();
+SELECT timestamp '2024-01-01 25:00';
+SELECT interval '1 fortnight';
+SELECT date 'notadate';
+SELECT '1/2/2024'::date, 'Jan 5 2024'::date, '20240105'::date, '2024.005'::date, 'January 8, 1999'::date;
+SELECT generate_series(date '2024-01-30', date '2024-02-02', interval '1 day');
+SELECT (date '2024-01-01', date '2024-02-01') OVERLAPS (date '2024-01-15', date '2024-03-01');
+SELECT timestamp(0) '2024-01-01 00:00:00.6', time(1) '00:00:00.55', '1.23456'::interval second(2), interval(0) '1.6 seconds';
+SELECT date '2024-01-01' < timestamp '2024-01-01 00:00:01', timestamp '2024-01-01' = timestamptz '2024-01-01 UTC';
+SELECT max(d), min(d) FROM (VALUES (date '2024-01-01'), ('2023-01-01'), (NULL)) v(d);
+SELECT avg(i), sum(i) FROM (VALUES (interval '1 day'), ('3 days 2 hours')) v(i);
+SELECT to_char(interval '26 hours 3 min', 'HH24:MI:SS'), to_char(date '2024-02-29', 'FMDay, DD FMMonth YYYY'), to_char(timestamptz '2024-07-01 00:00+00', 'TZ OF');
+SELECT pg_typeof(date '2024-01-01' + 1), pg_typeof(now() - now()), pg_typeof(date '2024-01-01' - date '2023-01-01');
+SELECT timestamp '294276-12-31 23:59:59', timestamp '294277-01-01';
