@@ -139,10 +139,11 @@ class Server:
         """PGHOST and its like, for client programs."""
         given = {
             "PGHOST": str(self.home) if self.unix_only else self.host,
-            "PGPORT": str(self.port),
             "PGUSER": self.superuser,
             "PGDATABASE": self.database,
         }
+        if self.port:       # none is chosen yet while initdb runs, which takes PGPORT for a setting
+            given["PGPORT"] = str(self.port)
         return {**given, "PGPASSWORD": self.password} if self.password else given
 
     # Life
