@@ -103,7 +103,7 @@ def function_candidates(
             use_defaults = pronargs > nargs
             types = tuple(types[number] for number in numbers)
         else:
-            variadic = expand_variadic and row.provariadic != 0
+            variadic = expand_variadic and row.provariadic != 0 and pronargs <= nargs
             use_defaults = nargs >= 0 and pronargs > nargs and expand_defaults
             if use_defaults and nargs + row.pronargdefaults < pronargs:
                 continue

@@ -15,6 +15,7 @@ from tusk.sql.analyze.joins import contains_vars_of_level, transform_from
 from tusk.sql.analyze.rangetable import (
     ACL_DELETE,
     ACL_INSERT,
+    ACL_SELECT,
     ACL_UPDATE,
     FIRST_LOW_INVALID,
     add_open_relation,
@@ -320,6 +321,8 @@ def _arbiter(pstate: ParseState, clause: OnConflictClause, result: OnConflictExp
         for row in constraints_of(info.oid):
             if row.conname == infer.conname:
                 result.constraint = row.oid
+                assert pstate.target_nsitem is not None
+                pstate.target_nsitem.perminfo.requiredPerms |= ACL_SELECT
                 _mark_columns(pstate, "selectedCols", list(row.conkey or ()))
                 break
         else:

@@ -20,7 +20,10 @@ from tusk.sql.deparse.context import INDENT_VAR, Context
 from tusk.sql.nodes import enums, primitives
 from tusk.sql.nodes.base import equal
 from tusk.sql.nodes.nodefuncs import (
-    expr_type, expr_typmod, length_coercion_typmod, strip_implicit_coercions,
+    expr_type,
+    expr_typmod,
+    length_coercion_typmod,
+    strip_implicit_coercions,
 )
 from tusk.sql.nodes.nodetext import StoredDatum
 from tusk.sql.nodes.parsetree import SortGroupClause
@@ -84,7 +87,9 @@ def function_text(
 def const_text(node: primitives.Const, showtype: int) -> str:
     """A constant; ``showtype`` 1 labels its type, 0 does where needed, -1 never (get_const_expr)."""
     if node.constisnull:
-        return "NULL" if showtype < 0 else f"NULL::{type_text(node.consttype, node.consttypmod)}{_const_collation(node)}"
+        return (
+            "NULL" if showtype < 0 else f"NULL::{type_text(node.consttype, node.consttypmod)}{_const_collation(node)}"
+        )
     from tusk.types.codec import codec_for
 
     if isinstance(node.constvalue, StoredDatum):
@@ -367,6 +372,15 @@ def _const(ctx: Context, node: primitives.Const, _show: bool) -> None:
 
 
 def _param(ctx: Context, node: primitives.Param, _show: bool) -> None:
+    if node.paramkind == enums.PARAM_EXTERN:
+        for namespace in ctx.namespaces:
+            names = namespace.argument_names
+            if node.paramid <= len(names) and names[node.paramid - 1]:
+                # Beside tables the bare name could be taken for a column.
+                if any(each.names for each in ctx.namespaces):
+                    ctx.put(quote_identifier(namespace.function_name or ""), ".")
+                ctx.put(quote_identifier(names[node.paramid - 1]))
+                return
     ctx.put(f"${node.paramid}")
 
 
@@ -465,7 +479,9 @@ def _array(ctx: Context, node: primitives.ArrayExpr, _show: bool) -> None:
 
 
 def _row(ctx: Context, node: primitives.RowExpr, _show: bool) -> None:
-    attributes = None if node.row_typeid == RECORDOID else relation_info(lk.type_or_domain_relid(node.row_typeid)).attributes
+    attributes = (
+        None if node.row_typeid == RECORDOID else relation_info(lk.type_or_domain_relid(node.row_typeid)).attributes
+    )
     ctx.put("ROW(")
     separator = ""
     for place, arg in enumerate(node.args):

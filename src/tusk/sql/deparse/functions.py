@@ -9,8 +9,15 @@ from tusk.errors import SqlError, errcode
 from tusk.sql.analyze.relations import relation_info
 from tusk.sql.deparse.context import PRETTY_INDENT, PRETTY_PAREN, PRETTY_SCHEMA
 from tusk.sql.deparse.objects import (
-    arguments_text, body_text, constraint_text, expression_text, function_definition, index_text, result_text,
-    rule_text, trigger_text,
+    arguments_text,
+    body_text,
+    constraint_text,
+    expression_text,
+    function_definition,
+    index_text,
+    result_text,
+    rule_text,
+    trigger_text,
 )  # fmt: skip
 from tusk.sql.deparse.queries import query_text
 from tusk.sql.nodes import enums, read_node_tree

@@ -54,6 +54,8 @@ class Namespace:
         self.ctes: list[Any] = query.cteList
         self.old_alias: str | None = query.returningOldAlias
         self.new_alias: str | None = query.returningNewAlias
+        self.function_name: str | None = None
+        self.argument_names: tuple[str, ...] = ()
         self.unique_using = False
         self.using_names: list[str] = []
         self.names = _table_names(self.rtable, outer)
@@ -219,11 +221,7 @@ class Namespace:
         is_new: list[bool] = []
         place = 0
         merged: tuple[set[int], set[int]] = (set(), set())
-        while (
-            place < len(rte.eref.colnames)
-            and columns.left_numbers[place] != 0
-            and columns.right_numbers[place] != 0
-        ):
+        while place < len(rte.eref.colnames) and columns.left_numbers[place] != 0 and columns.right_numbers[place] != 0:
             new_names.append(columns.names[place] or "")
             is_new.append(False)
             merged[0].add(columns.left_numbers[place])

@@ -5,16 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 from tusk.catalog.cache import (
-    AGGFNOID, AMOID, CLAOID, CONSTROID, INDEXRELID, LANGOID, PROCOID, RELOID, lookup, scan_rows,
+    AGGFNOID,
+    AMOID,
+    CLAOID,
+    CONSTROID,
+    INDEXRELID,
+    LANGOID,
+    PROCOID,
+    RELOID,
+    lookup,
+    scan_rows,
 )  # fmt: skip
 from tusk.catalog.names import format_type, quote_identifier, quote_qualified_identifier
 from tusk.catalog.namespace import get_namespace_name, opclass_is_visible
 from tusk.errors import SqlError, errcode
 from tusk.sql.analyze import lookup as lk
 from tusk.sql.analyze.relations import relation_info
-from tusk.sql.deparse.context import PRETTY_SCHEMA, Context
+from tusk.sql.deparse.context import PRETTY_INDENT, PRETTY_SCHEMA, Context
 from tusk.sql.deparse.expressions import (
-    collation_text, function_text, operator_text, put, quote_literal_simple, relation_text,
+    collation_text,
+    function_text,
+    operator_text,
+    put,
+    quote_literal_simple,
+    relation_text,
 )  # fmt: skip
 from tusk.sql.deparse.naming import Namespace
 from tusk.sql.deparse.queries import put_query
@@ -83,7 +97,11 @@ _ORDERED_METHODS = (403,)
 
 
 def index_text(
-    index: int, column: int = 0, exclude: tuple[int, ...] | None = None, columns_only: bool = False, flags: int = 0,
+    index: int,
+    column: int = 0,
+    exclude: tuple[int, ...] | None = None,
+    columns_only: bool = False,
+    flags: int = 0,
     with_tablespace: bool = False,
 ) -> str | None:
     """CREATE INDEX, or one column of it, or an EXCLUDE constraint (pg_get_indexdef_worker)."""
@@ -274,15 +292,20 @@ def body_text(row: Any) -> str | None:
     if not row.prosqlbody:
         return None
     tree = read_node_tree(row.prosqlbody)
-    ctx = Context([])
-    ctx.flags = 2
+    outer = Namespace(Query(), [])
+    modes = row.proargmodes or ("i",) * len(row.proargtypes)
+    outer.function_name = row.proname
+    outer.argument_names = tuple(
+        name for name, mode in zip(row.proargnames or (), modes, strict=False) if mode in "ibv"
+    )
     if isinstance(tree, Query):
+        ctx = Context([outer], 0, 0)
         put_query(ctx, tree, None, False)
         return ctx.text()
     statements = tree[0] if tree and isinstance(tree[0], list) else tree
     text = "BEGIN ATOMIC\n"
     for statement in statements:
-        inner = Context([], 2, 0, 1)
+        inner = Context([outer], PRETTY_INDENT, 0, 1)
         put_query(inner, statement, None, False)
         text += f"{inner.text()};\n"
     return text + "END"
@@ -390,7 +413,7 @@ def rule_text(rule: int, flags: int) -> str | None:
     if qual is not None:
         ctx = relation_context((info.oid, "old"), (info.oid, "new"), flags=flags, prefix=True)
         put(ctx, qual, False)
-        text += f"{chr(10) + '  ' if flags & 2 else ' '}WHERE {ctx.text()}"
+        text += ("\n  " if flags & 2 else "") + f" WHERE {ctx.text()}"
     text += " DO " + ("INSTEAD " if row.is_instead else "")
     actions = read_node_tree(row.ev_action) or []
     names = [a.attname for a in info.attributes if not a.attisdropped] if row.ev_type == "1" else None

@@ -10,8 +10,18 @@ from tusk.sql.analyze import lookup as lk
 from tusk.sql.analyze.relations import relation_info
 from tusk.sql.deparse.context import INDENT_JOIN, INDENT_STD, INDENT_VAR, PRETTY_INDENT, Context
 from tusk.sql.deparse.expressions import (
-    collation_text, output_name, put, put_function_call, put_order_by, put_sort_group, put_subscripts, put_top,
-    put_variable, put_window, relation_text, type_text,
+    collation_text,
+    output_name,
+    put,
+    put_function_call,
+    put_order_by,
+    put_sort_group,
+    put_subscripts,
+    put_top,
+    put_variable,
+    put_window,
+    relation_text,
+    type_text,
 )
 from tusk.sql.deparse.naming import Columns, Namespace
 from tusk.sql.nodes import enums, primitives
@@ -655,5 +665,3 @@ def _returning(ctx: Context, query: Query) -> None:
     if options:
         ctx.put(f" WITH ({', '.join(options)})")
     _targets(ctx, query.returningList)
-
-
