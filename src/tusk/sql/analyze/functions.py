@@ -546,7 +546,7 @@ def expand_function_arguments(args: list[Any], row: Any, with_outputs: bool = Fa
     from tusk.sql.nodes.nodetext import read_node_tree
 
     declared = list(row.proallargtypes) if with_outputs and row.proallargtypes else list(row.proargtypes)
-    if len(args) == len(declared) and not any(isinstance(arg, NamedArgExpr) for arg in args):
+    if len(args) >= len(declared) and not any(isinstance(arg, NamedArgExpr) for arg in args):
         return args
     placed = {
         (arg.argnumber if isinstance(arg, NamedArgExpr) else number): (

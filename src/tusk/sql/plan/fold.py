@@ -11,9 +11,10 @@ from typing import Any
 from tusk.catalog import cache as c
 from tusk.catalog.cache import lookup
 from tusk.errors import SqlError
+from tusk.sql.analyze.functions import expand_function_arguments
 from tusk.sql.nodes import (
-    BoolExpr,
     BooleanTest,
+    BoolExpr,
     CaseExpr,
     CaseWhen,
     CoalesceExpr,
@@ -58,6 +59,9 @@ class Folder:
         if kind is CaseExpr:
             return self._case(tree)
         copy = self._copy(tree)
+        if kind is FuncExpr:
+            # Named arguments go to their places, and defaults are filled in as they are now.
+            copy.args = expand_function_arguments(copy.args, lookup(c.PROCOID, copy.funcid))
         if kind in (FuncExpr, OpExpr):
             return self._call(copy)
         if kind is CoalesceExpr:
