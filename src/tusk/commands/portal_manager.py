@@ -80,7 +80,7 @@ class PortalManager:
             if portal.created_in == subxact:
                 portal.created_in = parent
 
-    def at_subabort(self, subxact: int) -> None:
+    def at_subabort(self, subxact: int, _parent: int = 0) -> None:
         """Portals of an aborted subtransaction die."""
         for portal in self:
             if portal.created_in == subxact:

@@ -14,7 +14,8 @@ from tusk.transaction._snapshot cimport Snapshot
 
 from tusk.errors import SqlError, errcode
 from tusk.sql.execute import nodes as _nodes  # noqa: F401  # registers the plan nodes
-from tusk.sql.execute import triggers
+from tusk.sql.execute import key_description, referential, triggers  # noqa: F401  # register
+from tusk.sql.execute.permissions import check_permissions
 from tusk.sql.nodes import enums
 
 FORWARD, BACKWARD = 1, -1
@@ -96,6 +97,8 @@ cdef class Executor:
             if params is None or number > len(params):
                 raise SqlError(errcode.UNDEFINED_OBJECT, f"no value found for parameter {number}")
             slot.set_python(params[number - 1])
+        if self.stmt.permInfos:
+            check_permissions(self.stmt.permInfos)
         self.running = True
         self.finished = False
         self.at_end = False
