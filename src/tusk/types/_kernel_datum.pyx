@@ -266,14 +266,3 @@ def roundtrip(object value, Oid oid):
     context.delete()
     return result
 
-
-def raw_to_python(object value, Oid oid):
-    """The Python value of a raw datum as access code shows them: an int by value, bytes (header included) else."""
-    cdef DatumType type = datum_type(oid)
-    cdef bytes held
-    if value is None:
-        return None
-    if type.typbyval:
-        return datum_to_python(<Datum> <int64_t> value, type)
-    held = bytes(value) + b"\0"
-    return datum_to_python(<Datum> <char *> held, type)

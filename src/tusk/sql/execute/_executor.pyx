@@ -14,7 +14,7 @@ from tusk.transaction._snapshot cimport Snapshot
 
 from tusk.errors import SqlError, errcode
 from tusk.sql.execute import nodes as _nodes  # noqa: F401  # registers the plan nodes
-from tusk.sql.execute import key_description, referential, triggers  # noqa: F401  # register
+from tusk.sql.execute import _index_support, referential, triggers  # noqa: F401  # register
 from tusk.sql.execute.permissions import check_permissions
 from tusk.sql.nodes import enums
 

@@ -42,6 +42,8 @@ cdef class VarExpr(Expr):
             batch = ctx.new
         else:
             batch = ctx.old
+        if batch is None:
+            raise SqlError(errcode.INTERNAL_ERROR, f"variable {self.column + 1} has no input of kind {self.side}")
         return &batch.cols[self.column]
 
 
