@@ -15,6 +15,7 @@ from tusk.catalog.session import session
 from tusk.config import Context, Source, set_option, settings
 from tusk.errors import Fatal, Severity, SqlError, errcode, report
 from tusk.memory import _process
+from tusk.sql import internal_query
 from tusk.sql.execute import evaluate_expression, hooks
 from tusk.sql.plan import set_evaluator
 from tusk.sql.sql_function import scalar_function, set_function
@@ -32,6 +33,7 @@ def preload_catalogs() -> None:
     hooks.set_hook("procedure", scalar_function)
     hooks.set_hook("procedure_set", set_function)
     set_evaluator(evaluate_expression)
+    internal_query.install()
 
 
 def role_lookup() -> RoleLookup:

@@ -79,7 +79,7 @@ cdef class Executor:
         self.out = Batch(self.shape)
 
     def start(self, object params=None, Snapshot snapshot=None, object crosscheck=None, bint instrument=False,
-              object output_cid=None, bint read_only=False):
+              object output_cid=None, bint read_only=False, bint permissions=True):
         """Begin an execution. params: Python values of $1, $2, ...; the snapshot stays the caller's to keep alive."""
         cdef EState estate = self.estate
         cdef ParamSlot slot
@@ -97,7 +97,7 @@ cdef class Executor:
             if params is None or number > len(params):
                 raise SqlError(errcode.UNDEFINED_OBJECT, f"no value found for parameter {number}")
             slot.set_python(params[number - 1])
-        if self.stmt.permInfos:
+        if permissions and self.stmt.permInfos:
             check_permissions(self.stmt.permInfos)
         self.running = True
         self.finished = False

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from tusk.catalog.cache import PROCOID, lookup
 from tusk.errors import feature_not_supported
 from tusk.sql.nodes import enums
+from tusk.transaction import xact
 
 Tid = tuple[int, int]
 TRIGGER_ROW, TRIGGER_BEFORE, TRIGGER_INSERT, TRIGGER_DELETE, TRIGGER_UPDATE = 1, 2, 4, 8, 16
@@ -28,6 +29,7 @@ class Event(NamedTuple):
     old: Tid | None
     new: Tid | None
     index: int = 0
+    subtransaction: int = 0
 
 
 class Queue:
@@ -131,7 +133,7 @@ def fire_statement(estate: Any) -> None:
         events, queue.events = queue.events, []
         for event in events:
             if is_deferred(event.trigger):
-                _deferred.append(event)
+                _deferred.append(event._replace(subtransaction=xact.current_subtransaction_id()))
             else:
                 fire(event, estate)
     estate.triggers = None
@@ -154,14 +156,9 @@ def forget_deferred() -> None:
     _deferral.clear()
 
 
-def deferred_mark() -> int:
-    """How many events are deferred, to be given to `forget_deferred_after` when a savepoint is rolled back."""
-    return len(_deferred)
-
-
-def forget_deferred_after(mark: int) -> None:
-    """Forget events queued since a savepoint."""
-    del _deferred[mark:]
+def forget_subtransaction(subtransaction: int, _parent: int) -> None:
+    """Events queued in a subtransaction that is rolled back, or within it, are gone."""
+    _deferred[:] = [event for event in _deferred if event.subtransaction < subtransaction]
 
 
 def has_pending(relation: int) -> bool:
