@@ -48,6 +48,18 @@ cdef struct ScanKeyData:
 
 ctypedef int (*tid_sink)(void *arg, const ItemPointerData *tids, int ntids, bint recheck) except -1
 
+# VACUUM asks whether a row is to be removed.
+ctypedef int (*tid_is_dead)(const ItemPointerData *tid, void *arg) except -1
+
+cdef struct IndexVacuumStats:           # IndexBulkDeleteResult
+    BlockNumber num_pages
+    bint estimated_count
+    double num_index_tuples
+    double tuples_removed
+    BlockNumber pages_newly_deleted
+    BlockNumber pages_deleted
+    BlockNumber pages_free
+
 cdef class IndexScan:
     """Base of every index method's scan. The method overrides the c-methods; users call the functions below."""
     cdef readonly Relation heap         # None for bitmap scans
@@ -106,6 +118,11 @@ cdef class IndexMethod:
     cdef tuple build(self, Relation heap, Relation index, IndexFormer former)
     # An empty index, for tables that are truncated or unlogged.
     cdef int build_empty(self, Relation index, int fork) except -1
+    # VACUUM: remove the entries of dead rows, any number of times; then clean up (scanned: it did remove something).
+    # The second returns 0 when it had nothing to do and stats say nothing.
+    cdef int bulk_delete(self, Relation index, Relation heap, tid_is_dead is_dead, void *arg,
+                         IndexVacuumStats *stats) except -1
+    cdef int vacuum_cleanup(self, Relation index, Relation heap, IndexVacuumStats *stats, bint scanned) except -1
 
 cpdef register_index_method(object am_oid, IndexMethod method)
 cdef IndexMethod index_method_of(Relation index)

@@ -93,6 +93,14 @@ cdef class IndexMethod:
     cdef int build_empty(self, Relation index, int fork) except -1:
         raise feature_not_supported(f'building indexes of method "{self.name}"')
 
+    cdef int bulk_delete(
+        self, Relation index, Relation heap, tid_is_dead is_dead, void *arg, IndexVacuumStats *stats,
+    ) except -1:
+        raise feature_not_supported(f'vacuum of indexes of method "{self.name}"')
+
+    cdef int vacuum_cleanup(self, Relation index, Relation heap, IndexVacuumStats *stats, bint scanned) except -1:
+        raise feature_not_supported(f'vacuum of indexes of method "{self.name}"')
+
 
 cpdef register_index_method(object am_oid, IndexMethod method):
     """Make an access method known by its pg_am oid."""

@@ -399,3 +399,50 @@ def pages_now():
     open_both(columns=state["columns"])
     checked()
     return masked(state["index"]) + masked(index(create=False, oid=16391, columns=state["columns"]))
+
+
+def vacuum_rounds(seed, columns):
+    """Delete ranges of entries as VACUUM does, check, insert again; (pages, counts of each round)."""
+    from tusk.access.nbtree import _check, _entries, _vacuum
+
+    rng = random.Random(seed)
+    heap = state["heap"]
+    rel = index(oid=16391, columns=columns)
+    live = {}
+    counts = []
+    n = 0
+    for _ in range(4):
+        with transaction() as xact:
+            xact.current_transaction_id()       # pages deleted before are recyclable once ids have moved on
+            while len(live) < 9000:
+                tid = tid_of(n)
+                value = rng.randrange(40000) if n % 2 else n % 7
+                _entries.insert_entry(rel, heap, [value, text(str(value))][: len(columns)], tid)
+                live[tid] = value
+                n += 1
+        low = rng.randrange(10000)
+        dead = [tid for tid, value in live.items()
+                if low < value < low + 28000 or (value < 7 and tid[1] % 3 == 0) or rng.random() < 0.05]
+        if len(counts) == 2:
+            dead = list(live)
+        with transaction():
+            stats = _vacuum.vacuum_entries(rel, heap, dead)
+            assert stats["tuples_removed"] == len(dead)
+            for tid in dead:
+                del live[tid]
+            assert stats["num_index_tuples"] == len(live)
+            counts.append((stats["pages_newly_deleted"], stats["pages_free"], stats["num_pages"]))
+            assert _check.check_index(rel)["entries"] == len(live)
+            assert sorted(_entries.EntryScan(rel).all()) == sorted(live)
+    with transaction() as xact:
+        xact.current_transaction_id()           # its commit flushes the WAL
+    return masked(rel), counts
+
+
+def replayed_pages(columns):
+    from tusk.access.nbtree import _check
+
+    with transaction():
+        rel = index(create=False, oid=16391, columns=columns)
+        _check.check_index(rel)
+    return masked(rel)

@@ -92,3 +92,17 @@ def test_a_unique_insertion_waits_for_the_other_transaction(tmp_path):
 
     duplicate = ("23505", 'duplicate key value violates unique constraint "i16390"')
     assert in_cluster(tmp_path / "data", body) == [duplicate, "ok", duplicate, "ok", "ok"]
+
+
+@pytest.mark.parametrize("columns", ["i", "it"])
+def test_vacuum_deletes_and_recycles_pages(tmp_path, columns):
+    def before():
+        work.open_both(create=True, columns=columns)
+        return work.vacuum_rounds(5, columns)
+
+    pages, counts = in_cluster(tmp_path / "data", before, crash=True, options={"full_page_writes": "off"})
+    assert sum(newly for newly, _, _ in counts) > 30
+    assert any(free for _, free, _ in counts)
+    assert counts[-1][2] < 2 * counts[0][2], counts        # free pages were used again
+    got = in_cluster(tmp_path / "data", work.replayed_pages, columns)
+    assert [block for block in range(len(pages)) if got[block] != pages[block]] == []

@@ -3,12 +3,13 @@
 from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport free, malloc
 from tusk._types cimport Datum, ItemPointerData
-from tusk.access._index cimport IndexFormer, IndexMethod, IndexScan
+from tusk.access._index cimport IndexFormer, IndexMethod, IndexScan, IndexVacuumStats, tid_is_dead
 from tusk.access._relation cimport Relation
 from tusk.access._tuple cimport IndexTupleData, index_form_tuple_into, index_tuple_form_size
 from tusk.access.nbtree._index_build cimport bt_build_empty, equal_image_keys
 from tusk.access.nbtree._insert cimport bt_doinsert
 from tusk.access.nbtree._scan cimport BTScan
+from tusk.access.nbtree._vacuum cimport bt_bulk_delete, bt_vacuum_cleanup
 
 from tusk.access._index import register_index_method
 from tusk.access.nbtree._index_build import build_index
@@ -57,6 +58,14 @@ cdef class BTMethod(IndexMethod):
 
     cdef int build_empty(self, Relation index, int fork) except -1:
         return bt_build_empty(index, fork, equal_image_keys(index))
+
+    cdef int bulk_delete(
+        self, Relation index, Relation heap, tid_is_dead is_dead, void *arg, IndexVacuumStats *stats,
+    ) except -1:
+        return bt_bulk_delete(index, heap, is_dead, arg, stats)
+
+    cdef int vacuum_cleanup(self, Relation index, Relation heap, IndexVacuumStats *stats, bint scanned) except -1:
+        return bt_vacuum_cleanup(index, heap, stats, scanned)
 
 
 register_index_method(BTREE_AM_OID, BTMethod())
