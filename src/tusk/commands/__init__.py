@@ -4,7 +4,7 @@ import importlib
 
 # Modules that register statement handlers when they are imported.
 _MODULES = (
-    "comments", "copy", "cursors", "database", "drop", "indexes", "prepared", "roles", "schemas", "sequence_functions",
+    "alter_objects", "alter_table", "comments", "copy", "cursors", "database", "drop", "indexes", "prepared", "roles", "schemas", "sequence_functions",
     "sequences", "tables", "transactions", "truncate", "variables", "views",
 )  # fmt: skip
 
