@@ -75,7 +75,7 @@ def refuse_system_catalog(oid: int) -> None:
     from tusk.config import settings
 
     row = lookup(c.RELOID, oid)
-    if not settings.allow_system_table_mods and oid < 16384 and row.relnamespace in (11, 99):
+    if not settings.allow_system_table_mods and (oid < 12000 or row.relnamespace == 99):
         raise SqlError(errcode.INSUFFICIENT_PRIVILEGE, f'permission denied: "{row.relname}" is a system catalog')
 
 
