@@ -190,6 +190,8 @@ cdef int compare_blank_padded(Datum a, Datum b) noexcept:
     cdef const char *left = vardata_any(<void *> a)
     cdef const char *right = vardata_any(<void *> b)
     cdef Py_ssize_t nleft = varsize_any_exhdr(<void *> a), nright = varsize_any_exhdr(<void *> b)
+    if nleft == nright and memcmp(left, right, nleft) == 0:
+        return 0
     while nleft > 0 and left[nleft - 1] == c' ':
         nleft -= 1
     while nright > 0 and right[nright - 1] == c' ':

@@ -17,6 +17,7 @@ from tusk.transaction import xact
 Tid = tuple[int, int]
 TRIGGER_ROW, TRIGGER_BEFORE, TRIGGER_INSERT, TRIGGER_DELETE, TRIGGER_UPDATE = 1, 2, 4, 8, 16
 TRIGGER_TRUNCATE, TRIGGER_INSTEAD = 32, 64
+UNIQUE_KEY_RECHECK = 1250
 EVENTS = {enums.CMD_INSERT: TRIGGER_INSERT, enums.CMD_DELETE: TRIGGER_DELETE, enums.CMD_UPDATE: TRIGGER_UPDATE}
 
 
@@ -32,6 +33,20 @@ class Event(NamedTuple):
     subtransaction: int = 0
 
 
+class UniqueRecheck:
+    """Stands for the trigger of a deferrable unique constraint."""
+
+    __slots__ = ("tgconstraint", "tgconstrindid", "tgdeferrable", "tgfoid", "tginitdeferred", "tgname")
+
+    def __init__(self, index: int, constraint: Any) -> None:
+        self.tgname = "unique_key_recheck"
+        self.tgfoid = UNIQUE_KEY_RECHECK
+        self.tgconstrindid = index
+        self.tgconstraint = constraint.oid if constraint is not None else 0
+        self.tgdeferrable = constraint is not None and constraint.condeferrable
+        self.tginitdeferred = constraint is not None and constraint.condeferred
+
+
 class Queue:
     """Events of one statement, then the deferred ones of the transaction."""
 
@@ -40,9 +55,10 @@ class Queue:
 
     def recheck_unique(self, relation: Any, index: Any, tid: Tid) -> None:
         """A deferrable unique index may have a duplicate: look again later."""
-        for trigger in relation.extra.triggers:
-            if trigger.tgconstrindid == index.rd_id and _prosrc(trigger) == "unique_key_recheck":
-                self.events.append(Event(trigger, relation.rd_id, TRIGGER_INSERT, None, tid, index.rd_id))
+        constraint = next((row for row in relation.extra.constraints if row.conindid == index.rd_id
+                           and row.contype in "pux"), None)  # fmt: skip
+        trigger = UniqueRecheck(index.rd_id, constraint)
+        self.events.append(Event(trigger, relation.rd_id, TRIGGER_INSERT, None, tid, index.rd_id))
 
 
 _deferred: list[Event] = []
