@@ -422,7 +422,7 @@ def _replace_in_query(query: Query, replace_one: Any) -> None:
         value = getattr(query, name)
         if value:
             setattr(query, name, replace_vars(value, replace_one))
-    query.jointree = replace_vars(query.jointree, replace_one)
+    _replace_in_jointree(query.jointree, replace_one)
     for entry in query.rtable:
         for name in ("functions", "values_lists", "joinaliasvars", "groupexprs", "tablefunc", "securityQuals"):
             value = getattr(entry, name)
@@ -432,6 +432,19 @@ def _replace_in_query(query: Query, replace_one: Any) -> None:
             entry.subquery = replace_vars(entry.subquery, replace_one)
     for cte in query.cteList:
         cte.ctequery = replace_vars(cte.ctequery, replace_one)
+
+
+def _replace_in_jointree(node: Any, replace_one: Any) -> None:
+    """Replace in the conditions of a jointree, whose nodes stay the same: a recursion over them may be under way."""
+    if type(node) is RangeTblRef:
+        return
+    if type(node) is FromExpr:
+        for item in node.fromlist:
+            _replace_in_jointree(item, replace_one)
+    else:
+        _replace_in_jointree(node.larg, replace_one)
+        _replace_in_jointree(node.rarg, replace_one)
+    node.quals = replace_vars(node.quals, replace_one)
 
 
 # Aliases
