@@ -7,9 +7,11 @@ import math
 from typing import Any
 
 from tusk.config import settings
+from tusk.errors import SqlError, errcode
 from tusk.sql.nodes import JoinType, enums
 from tusk.sql.nodes.nodefuncs import expr_collation
 from tusk.sql.plan import cost
+from tusk.sql.plan.exprs import pull_relids
 from tusk.sql.plan.jointree import JoinList
 from tusk.sql.plan.pathkeys import canonical, contained_in
 from tusk.sql.plan.scans import add_path
@@ -43,10 +45,11 @@ def _search(root: Root, rels: list[Rel]) -> Rel:
                     if not left.relids & right.relids and _connected(root, left, right):
                         _try_pair(root, left, right, found)
         if not found:
-            for left in levels[size - 1]:
-                for other in rels:
-                    if not other.relids & left.relids:
-                        _try_pair(root, left, other, found)
+            for left_size in range(1, size // 2 + 1):
+                for left in levels[left_size]:
+                    for other in levels[size - left_size]:
+                        if not other.relids & left.relids:
+                            _try_pair(root, left, other, found)
         levels.append(list(found.values()))
     for rel in levels[len(rels)]:
         if not everything & ~rel.relids:
@@ -96,39 +99,40 @@ def _legal(root: Root, left: Rel, right: Rel) -> tuple[bool, OuterJoin | None, b
     match: OuterJoin | None = None
     swapped = False
     for info in root.outer_joins:
-        if not info.min_right & both or not info.min_left & both and not info.min_right & ~left.relids:
+        if not info.min_right & both or not both & ~info.min_right:
             continue
-        if not (info.min_left | info.min_right) & ~left.relids or not (info.min_left | info.min_right) & ~right.relids:
+        needed = info.min_left | info.min_right
+        if not needed & ~left.relids or not needed & ~right.relids:
             continue
-        if not info.min_left & ~left.relids and not info.min_right & ~right.relids:
+        forward = not info.min_left & ~left.relids and not info.min_right & ~right.relids
+        backward = not info.min_left & ~right.relids and not info.min_right & ~left.relids
+        if forward or backward:
             if match is not None:
                 return False, None, False
-            match, swapped = info, False
-        elif not info.min_left & ~right.relids and not info.min_right & ~left.relids:
-            if match is not None:
-                return False, None, False
-            match, swapped = info, True
-        else:
-            # Joining with a part of an outer join's nullable side before the outer join is done.
-            if info.min_right & left.relids and info.min_right & right.relids:
-                continue
-            if info.jointype == enums.JOIN_FULL:
-                return False, None, False
-            touches_left, touches_right = info.min_right & left.relids, info.min_right & right.relids
-            side, other = (left, right) if touches_left else (right, left)
-            if (touches_left or touches_right) and not side.relids & info.min_left and not (
-                not other.relids & ~_nullable_closure(root, info)
-            ):
-                return False, None, False
+            match, swapped = info, not forward
+        elif not (info.min_right & left.relids and info.min_right & right.relids):
+            # Something from outside may not enter the right side before the join is done.
+            return False, None, False
+    if left.lateral & right.relids and right.lateral & left.relids:
+        return False, None, False
+    if match is not None:
+        outer, inner = (right, left) if swapped else (left, right)
+        # What is handed on to the other side must come from the side that is read first.
+        if outer.lateral & inner.relids:
+            return False, None, False
+        if inner.lateral & outer.relids and match.jointype == enums.JOIN_FULL:
+            return False, None, False
     return True, match, swapped
 
 
-def _nullable_closure(root: Root, info: OuterJoin) -> int:
-    """Everything that stands on the nullable side as it was written."""
-    return info.syn_right | info.min_right
-
-
 def _try_pair(root: Root, first: Rel, second: Rel, found: dict[int, Rel]) -> None:
+    pair = (min(first.relids, second.relids), max(first.relids, second.relids))
+    if pair in root.tried_pairs:
+        rel = root.tried_pairs[pair]
+        if rel is not None:
+            found[rel.relids] = rel
+        return
+    root.tried_pairs[pair] = None
     legal, info, swapped = _legal(root, first, second)
     if not legal:
         return
@@ -144,6 +148,7 @@ def _try_pair(root: Root, first: Rel, second: Rel, found: dict[int, Rel]) -> Non
         rel = _build_join_rel(root, left, right, relids, jointype, clauses, info)
         root.join_rels[relids] = rel
     found[relids] = rel
+    root.tried_pairs[pair] = rel
     add_join_paths(root, rel, left, right, jointype, clauses, info)
     if jointype == enums.JOIN_INNER:
         add_join_paths(root, rel, right, left, jointype, clauses, info)
@@ -168,7 +173,18 @@ def join_clauses(root: Root, left: Rel, right: Rel, relids: int) -> list[Clause]
         if clause.required & ~relids or not clause.required & ~left.relids or not clause.required & ~right.relids:
             continue
         found.append(clause)
-    return found
+    return _one_per_class(root, found)
+
+
+def _one_per_class(root: Root, clauses: list[Clause]) -> list[Clause]:
+    """Of the clauses that say the same, since each side's members of the class are equal already, only one: as it was
+    written where there is one."""
+    best: dict[int, Clause] = {}
+    for clause in clauses:
+        known = best.get(clause.equivalence) if clause.equivalence > 0 else None
+        if clause.equivalence > 0 and (known is None or known.derived and not clause.derived):
+            best[clause.equivalence] = clause
+    return [clause for clause in clauses if clause.equivalence <= 0 or best[clause.equivalence] is clause]
 
 
 def _build_join_rel(
@@ -233,6 +249,13 @@ def add_join_paths(
     if hashable:
         _hash_join(root, rel, outer, inner, jointype, clauses, hashable)
     mergeable = [clause for clause in clauses if _usable(clause, jointype) and _mergeable(clause, outer, inner)]
+    if jointype == enums.JOIN_FULL and not hashable and not mergeable and any(
+        clause.outer_join and pull_relids(clause.expr) for clause in clauses
+    ):
+        raise SqlError(
+            errcode.FEATURE_NOT_SUPPORTED,
+            "FULL JOIN is only supported with merge-joinable or hash-joinable join conditions",
+        )
     if jointype != enums.JOIN_RIGHT_SEMI and (mergeable or (jointype == enums.JOIN_FULL and not hashable)):
         _merge_join(root, rel, outer, inner, jointype, clauses, mergeable)
 
@@ -304,7 +327,10 @@ def _one_nested_loop(
     enforced = {id(item.clause) for item in right.info.get("clauses", ())} if right.outer_rels else set()
     if right.kind == "BitmapHeapScan" and right.outer_rels:
         enforced = {id(clause) for clause in right.info["used"]}
-    left_over = [clause for clause in clauses if id(clause) not in enforced]
+    classes: set[int] = set()
+    if right.outer_rels and not required:
+        classes = {item.clause.equivalence for item in right.info.get("clauses", ()) if item.clause.equivalence > 0}
+    left_over = [clause for clause in clauses if id(clause) not in enforced and clause.equivalence not in classes]
     joinqual, otherqual = _split(left_over, jointype)
     again = cost.rescan(right.total, right.kind, right.rows)
     loops = max(1.0, left.rows)

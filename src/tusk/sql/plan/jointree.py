@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tusk.catalog import cache as c
-from tusk.catalog.cache import lookup, lookup_list
+from tusk.catalog.cache import lookup
 from tusk.sql.nodes import (
-    Const,
     FromExpr,
     JoinExpr,
     OpExpr,
@@ -17,12 +16,11 @@ from tusk.sql.nodes import (
     Var,
     enums,
 )
-from tusk.sql.nodes.nodefuncs import contains_volatile, expr_type
-from tusk.sql.plan.exprs import and_list, nonnullable_relids, pull_relids, pull_vars, strip_relabel
+from tusk.sql.nodes.nodefuncs import contains_volatile, walk_levels
+from tusk.sql.plan.equivalence import Member, find_equivalences, merge_families
+from tusk.sql.plan.exprs import and_list, pull_relids, pull_vars
 from tusk.sql.plan.relation_info import load_relation, relation_width
-from tusk.sql.plan.structures import Clause, OuterJoin, Rel, Root, fingerprint
-
-_BTREE_AM = 403
+from tusk.sql.plan.structures import Clause, OuterJoin, Rel, Root
 
 
 @dataclass(slots=True)
@@ -59,9 +57,9 @@ def deconstruct(root: Root) -> JoinList:
     """Distribute all conditions of the jointree and learn the outer joins."""
     pending: list[tuple[Any, int, int]] = []
     joinlist = _deconstruct(root, root.parse.jointree, pending)
-    for qual, outer_rtindex, scope in pending:
+    root.all_relids = joinlist.relids
+    for qual, outer_rtindex, scope in find_equivalences(root, pending):
         distribute(root, qual, is_pushed_down=not outer_rtindex, outer_join=outer_rtindex, scope=scope)
-    derive_constants(root)
     return joinlist
 
 
@@ -104,42 +102,26 @@ def _combine(parts: list[JoinList], *, limit: int) -> JoinList:
 def _note_outer_join(
     root: Root, node: JoinExpr, left: int, right: int, pending: list[tuple[Any, int, int]]
 ) -> None:
-    """Record an outer or semi join and what must be there before it (make_outerjoininfo)."""
+    """Record an outer or semi join and what must be there before it (make_outerjoininfo).
+
+    The whole right side is always joined first. On the left, what the condition mentions is enough, but a join below
+    that may null a mentioned column has to be done before.
+    """
     quals = and_list(node.quals)
     mentioned = 0
     for qual in quals:
         mentioned |= pull_relids(qual)
-    if node.jointype == enums.JOIN_FULL:
-        min_left, min_right = left, right
-    else:
-        min_left, min_right = mentioned & left, mentioned & right
-        strict = nonnullable_relids(quals)
-        for other in root.outer_joins:
-            if other.syn_left | other.syn_right == 0:
-                continue
-            below_left = other.syn_right & left or other.syn_left & left
-            below_right = other.syn_right & right or other.syn_left & right
-            if other.jointype == enums.JOIN_FULL:
-                if below_left:
-                    min_left |= other.syn_left | other.syn_right | _bit(other.rtindex)
-                if below_right:
-                    min_right |= other.syn_left | other.syn_right | _bit(other.rtindex)
-                continue
-            if below_left and mentioned & other.min_right and (
-                node.jointype != enums.JOIN_LEFT or not strict & other.min_right
-            ):
-                min_left |= other.syn_left | other.syn_right | _bit(other.rtindex)
-            if below_right:
-                # Keep what is joined inside the nullable side together: simple, and never wrong.
-                min_right |= other.syn_left | other.syn_right | _bit(other.rtindex)
-        min_left = min_left or left
-        min_right = min_right or right
+    min_left = left if node.jointype == enums.JOIN_FULL else mentioned & left
+    for other in root.outer_joins:
+        everything = other.syn_left | other.syn_right | _bit(other.rtindex)
+        if not everything & left or node.jointype == enums.JOIN_FULL:
+            continue
+        if other.jointype == enums.JOIN_FULL or mentioned & (other.syn_right | _bit(other.rtindex)):
+            min_left |= everything
     info = OuterJoin(
-        jointype=node.jointype, min_left=min_left & left or left, min_right=min_right & right or right,
-        syn_left=left, syn_right=right, rtindex=node.rtindex,
+        jointype=node.jointype, min_left=min_left or left, min_right=right, syn_left=left, syn_right=right,
+        rtindex=node.rtindex,
     )  # fmt: skip
-    info.min_right |= min_right
-    info.min_left |= min_left
     if node.jointype == enums.JOIN_SEMI:
         info.semi_operators = _semi_operators(quals, right)
     root.outer_joins.append(info)
@@ -171,12 +153,16 @@ def _semi_operators(quals: list[Any], right: int) -> list[tuple[int, Any, Any]]:
 
 
 def distribute(
-    root: Root, qual: Any, *, is_pushed_down: bool = True, outer_join: int = 0, scope: int = 0, derived: bool = False
-) -> None:
+    root: Root, qual: Any, *, is_pushed_down: bool = True, outer_join: int = 0, scope: int = 0, derived: bool = False,
+    equivalence: int = 0,
+) -> None:  # fmt: skip
     """Put a condition where it belongs: on a base relation, among the join clauses, or above everything."""
+    if type(qual) is Member:
+        qual, derived, equivalence = qual.expr, qual.derived, qual.equivalence
     relids = pull_relids(qual)
     clause = make_clause(qual, relids, is_pushed_down=is_pushed_down, outer_join=outer_join)
     clause.derived = derived
+    clause.equivalence = equivalence
     if outer_join:
         info = _outer_join_of(root, outer_join)
         if info.jointype == enums.JOIN_FULL:
@@ -191,12 +177,11 @@ def distribute(
         else:
             clause.required = relids | info.min_left | info.min_right
     if not relids and not outer_join:
-        if contains_volatile(qual):
-            clause.required = root.all_baserels
-        else:
+        if scope in (0, root.all_relids) and not contains_volatile(qual):
             clause.is_constant = True
             root.constant_quals.append(qual)
             return
+        clause.required = scope or root.all_relids
     elif not relids:
         info = _outer_join_of(root, outer_join)
         clause.required = info.min_left | info.min_right
@@ -258,70 +243,33 @@ def make_clause(qual: Any, relids: int, *, is_pushed_down: bool, outer_join: int
     return clause
 
 
-def merge_families(opno: int) -> tuple[int, ...]:
-    """The b-tree families in which an operator is equality."""
-    return tuple(
-        row.amopfamily for row in lookup_list(c.AMOPOPID, opno) if row.amopmethod == _BTREE_AM and row.amopstrategy == 3
-    )
-
-
-def derive_constants(root: Root) -> None:
-    """``a = b AND b = 5`` also means ``a = 5``: hand constants along equalities (equivalence classes)."""
-    equalities: list[tuple[Any, Any, Any]] = []
-    constants: dict[Any, tuple[Any, Any]] = {}
-    seen: set[int] = set()
+def note_lateral_references(root: Root) -> None:
+    """Mark the columns that LATERAL subqueries, functions and VALUES take from their neighbours as needed where those
+    are evaluated (find_lateral_references)."""
     for rel in root.rels.values():
-        for clause in (*rel.restrictions, *rel.joins):
-            if id(clause) in seen or clause.outer_join or not clause.is_pushed_down:
-                continue
-            seen.add(id(clause))
-            qual = clause.expr
-            if type(qual) is not OpExpr or len(qual.args) != 2 or not merge_families(qual.opno):
-                continue
-            if clause.can_join and clause.merge_families:
-                equalities.append((qual.args[0], qual.args[1], qual))
-            else:
-                for own, other in (qual.args, qual.args[::-1]):
-                    if type(strip_relabel(own)) is Var and _is_constant(other):
-                        constants[fingerprint(own)] = (other, qual)
-    changed = bool(constants)
-    while changed:
-        changed = False
-        for left, right, source in equalities:
-            for known, unknown in ((left, right), (right, left)):
-                key, target = fingerprint(known), fingerprint(unknown)
-                if key not in constants or target in constants:
-                    continue
-                if any(var.varnullingrels for var in pull_vars(unknown)):
-                    continue
-                constant, _ = constants[key]
-                qual = _equality(source, unknown, constant)
-                if qual is None:
-                    continue
-                constants[target] = (constant, qual)
-                distribute(root, qual, derived=True)
-                changed = True
-
-
-def _is_constant(expr: Any) -> bool:
-    if type(expr) is Const:
-        return True
-    return not pull_relids(expr) and not contains_volatile(expr)
-
-
-def _equality(source: OpExpr, column: Any, constant: Any) -> OpExpr | None:
-    """``column = constant`` in the family of an equality, or None where there is no such operator."""
-    left, right = expr_type(column), expr_type(constant)
-    for family in merge_families(source.opno):
-        row = lookup(c.AMOPSTRATEGY, family, left, right, 3)
-        if row is None:
+        rte = rel.rte
+        if not rte.lateral:
             continue
-        operator = lookup(c.OPEROID, row.amopopr)
-        return OpExpr(
-            opno=row.amopopr, opfuncid=int(operator.oprcode), opresulttype=16, inputcollid=source.inputcollid,
-            args=[column, constant], location=-1,
-        )  # fmt: skip
-    return None
+        if rte.rtekind == enums.RTE_SUBQUERY:
+            found: list[Var] = []
+
+            def visit(node: Any, depth: int, found: list[Var] = found) -> None:
+                if type(node) is Var and node.varlevelsup == depth:
+                    found.append(node)
+
+            walk_levels(rte.subquery, visit)
+        else:
+            found = pull_vars([rte.functions, rte.values_lists])
+        for var in found:
+            source = root.rels.get(var.varno)
+            if source is None or source is rel:
+                continue
+            own = Var(
+                varno=var.varno, varattno=var.varattno, vartype=var.vartype, vartypmod=var.vartypmod,
+                varcollid=var.varcollid, varnosyn=var.varno, varattnosyn=var.varattno, location=-1,
+            )  # fmt: skip
+            need_var(source, own, rel.relids)
+            rel.lateral |= source.relids
 
 
 def finish_base_rels(root: Root) -> None:

@@ -10,7 +10,7 @@ from tusk.sql.plan import prepjointree, scans, setops, subselect
 from tusk.sql.plan.create_plan import make_plan
 from tusk.sql.plan.exprs import and_list, contains_agg, contains_subplan, is_volatile
 from tusk.sql.plan.fold import fold_constants
-from tusk.sql.plan.jointree import add_base_rels, deconstruct, finish_base_rels
+from tusk.sql.plan.jointree import add_base_rels, deconstruct, finish_base_rels, note_lateral_references
 from tusk.sql.plan.joins import join_all
 from tusk.sql.plan.pathkeys import pathkeys_for_clauses
 from tusk.sql.plan.scans import set_base_paths
@@ -184,6 +184,7 @@ def _query_planner(root: Root) -> Rel:
         need_target(root, query.havingQual)
     for window in query.windowClause:
         need_target(root, [window.startOffset, window.endOffset])
+    note_lateral_references(root)
     joinlist = deconstruct(root)
     finish_base_rels(root)
     for rel in root.rels.values():

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from tusk.errors import SqlError, errcode
 from tusk.sql.nodes import (
     Agg,
+    Aggref,
     Append,
     BitmapHeapScan,
     BitmapIndexScan,
@@ -102,6 +104,8 @@ class _Level:
             if found is not None:
                 return found
         if kind is Var:
+            if sources is not None and tree.varno > 0 and tree.varreturningtype == 0 and not self._may_scan(tree):
+                raise SqlError(errcode.INTERNAL_ERROR, "variable not found in subplan target list")
             return self._scan_var(tree)
         if kind is SubPlan:
             return self._subplan(tree, sources)
@@ -130,6 +134,11 @@ class _Level:
                     location=getattr(source, "location", -1),
                 )  # fmt: skip
         return None
+
+    def _may_scan(self, var: Var) -> bool:
+        """Whether a column may be read other than from a child: RETURNING and ON CONFLICT see the target's own."""
+        parse = self.root.parse
+        return parse.commandType != enums.CMD_SELECT and var.varno == parse.resultRelation
 
     def _scan_var(self, var: Var) -> Var:
         special = var.varno in (enums.INDEX_VAR, enums.OUTER_VAR, enums.INNER_VAR, enums.ROWID_VAR)
@@ -379,6 +388,9 @@ def _finalize(plan: Any, glob: Any, sub_ext: list[frozenset[int]]) -> set[int]:
         if field in ("node", "list") and name not in _SKIPPED:
             own |= _own_params(getattr(plan, name))
     own |= _subplan_externals(plan, sub_ext)
+    if type(plan) is Agg:
+        inputs = _aggregates_of(plan)
+        plan.aggParams = frozenset(_own_params(inputs))
     if type(plan) is CteScan:
         own.add(plan.cteParam)
     elif type(plan) is WorkTableScan:
@@ -406,6 +418,27 @@ def _finalize(plan: Any, glob: Any, sub_ext: list[frozenset[int]]) -> set[int]:
     plan.allParam = frozenset(everything | set_here)
     plan.extParam = frozenset(everything - set_here)
     return everything - set_here
+
+
+def _aggregates_of(plan: Any) -> list[Any]:
+    """What the aggregates of an Agg node compute on each input row."""
+    found: list[Any] = []
+
+    def look(node: Any) -> None:
+        if type(node) is list:
+            for item in node:
+                look(item)
+        elif isinstance(node, Node):
+            if type(node) is Aggref:
+                found.extend((node.aggdirectargs, node.args, node.aggfilter))
+                return
+            for name, field, _ in node.FIELDS:
+                if field in ("node", "list"):
+                    look(getattr(node, name))
+
+    look(plan.targetlist)
+    look(plan.qual)
+    return found
 
 
 def _subplan_externals(plan: Any, sub_ext: list[frozenset[int]]) -> set[int]:

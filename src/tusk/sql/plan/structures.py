@@ -84,6 +84,7 @@ class Clause:
     hash_operator: int = 0
     is_constant: bool = False       # no variables of this level: a gating condition
     derived: bool = False
+    equivalence: int = 0            # number of the class of equal expressions it comes from
     selectivity: float = -1.0
     security_level: int = 0
 
@@ -213,8 +214,10 @@ class Root:
     parent: Root | None
     rels: dict[int, Rel] = field(default_factory=dict)
     join_rels: dict[Relids, Rel] = field(default_factory=dict)
+    tried_pairs: dict[tuple[Relids, Relids], Rel | None] = field(default_factory=dict)
     outer_joins: list[OuterJoin] = field(default_factory=list)
     all_baserels: Relids = 0
+    all_relids: Relids = 0          # with the outer joins
     init_plans: list[Any] = field(default_factory=list)
     plan_params: list[tuple[Any, int]] = field(default_factory=list)    # (expression of this level, param id)
     cte_plans: list[int] = field(default_factory=list)                  # by position in parse.cteList; -1: inlined

@@ -76,11 +76,22 @@ def plan_upper(root: Root, join_rel: Rel) -> Path:
     sort_keys = pathkeys_for_clauses(root, parse.sortClause, final)
     best: Path | None = None
     for path in candidate_paths(root, join_rel):
+        if root.constant_quals:
+            path = gate(root, path)
         done = finish_path(root, path, final, has_groups, windows, sort_keys)
         if best is None or (done.disabled, _fraction_cost(root, done)) < (best.disabled, _fraction_cost(root, best)):
             best = done
     assert best is not None
     return best
+
+
+def gate(root: Root, path: Path) -> Path:
+    """The path under the conditions that have one value throughout the query: tested once."""
+    startup, _ = cost.eval_cost(root.constant_quals)
+    return Path(
+        "Gate", path.rel, path.rows, path.startup + startup, path.total + startup, path.pathkeys, path.outer_rels,
+        [path], {"quals": root.constant_quals}, path.target, path.disabled,
+    )  # fmt: skip
 
 
 def _fraction_cost(root: Root, path: Path) -> float:
