@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass
 
-import postgast
 import psycopg
 from psycopg import pq
 
@@ -39,12 +38,17 @@ def _sorted(rows):
 
 
 def statements(script):
-    """The statements of a script."""
-    return [text.strip().rstrip(";") for text in postgast.split(script) if _without_comments(text)]
+    """The statements of a script: each ends with a semicolon at the end of a line."""
+    found, start = [], 0
+    for end in re.finditer(r";[ \t]*$", script, re.M):
+        if script.count("$$", start, end.start()) % 2 == 0:
+            found.append(script[start : end.start()].strip())
+            start = end.end()
+    return [text for text in found if _without_comments(text)]
 
 
 def _without_comments(text):
-    return re.sub(r"--[^\n]*", "", text).strip().strip(";").strip()
+    return re.sub(r"^--[^\n]*$", "", text, flags=re.M).strip().strip(";").strip()
 
 
 def run(connection, statement, *, extended):
@@ -67,19 +71,53 @@ def run(connection, statement, *, extended):
     return Outcome((result.command_status or b"").decode(), "", "", columns, rows)
 
 
+# Above a statement: that Tusk is known not to do it ("missing") or to answer otherwise ("differs"), and how.
+_MARK = re.compile(r"^-- (missing|differs): .*\n", re.M)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A statement whose outcome is not PostgreSQL's."""
+
+    statement: str
+    kind: str
+    text: str
+    is_known: bool
+
+
 def compare(script, tusk_url, oracle_url, *, extended=False):
-    """A text with each statement that differs; empty if none does."""
-    report = []
+    """Each statement of a script that differs; those marked in the script as known are told apart."""
+    found = []
     with psycopg.connect(tusk_url, autocommit=True) as ours, psycopg.connect(oracle_url, autocommit=True) as theirs:
         for connection in (ours, theirs):
             connection.execute("SET timezone = 'UTC'")
             connection.execute("SET statement_timeout = '20s'")
-        for statement in statements(script):
+        for marked in statements(script):
+            statement = _without_comments(marked)
             ordered = re.search(r"\border\s+by\b", statement, re.I) is not None
             expected = run(theirs, statement, extended=extended)
             actual = run(ours, statement, extended=extended)
-            for difference in actual.differences(expected, ordered=ordered):
-                report.append(f"{_without_comments(statement)}\n      tusk != PostgreSQL: {difference}")
+            differences = actual.differences(expected, ordered=ordered)
+            if differences:
+                missing = actual.sqlstate == "0A000"
+                text = actual.message if missing else "; ".join(differences)
+                kind = "missing" if missing else "differs"
+                found.append(Difference(statement, kind, text, bool(_MARK.search(marked))))
             if actual.sqlstate == "lost":
                 break
-    return "\n\n".join(report)
+    return found
+
+
+def marked_again(script, found):
+    """The script with marks on exactly the statements that differ, for a reviewer to look at."""
+    script = _MARK.sub("", script)
+    for difference in found:
+        text = " ".join(difference.text.split())[:160]
+        lines = script.split("\n")
+        first = difference.statement.split("\n")[0]
+        for i, line in enumerate(lines):
+            if line.rstrip(";") == first.rstrip(";") and not (i and _MARK.match(lines[i - 1] + "\n")):
+                lines.insert(i, f"-- {difference.kind}: {text}")
+                break
+        script = "\n".join(lines)
+    return script
