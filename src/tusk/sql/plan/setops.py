@@ -6,8 +6,9 @@ from typing import Any
 
 from tusk.config import settings
 from tusk.errors import SqlError, errcode
+from tusk.sql.analyze.coerce import coerce_to_common_type
 from tusk.sql.nodes import FuncExpr, RangeTblRef, SetOperationStmt, TargetEntry, Var, enums
-from tusk.sql.nodes.make import make_relabel, make_target
+from tusk.sql.nodes.make import make_target
 from tusk.sql.nodes.nodefuncs import expr_collation, expr_type, expr_typmod
 from tusk.sql.plan import cost
 from tusk.sql.plan.joins import sort_path
@@ -85,17 +86,14 @@ def _output_target(node: SetOperationStmt, child: list[TargetEntry], names: list
 
 
 def _coerced(path: Path, node: SetOperationStmt, names: list[str | None]) -> Path:
-    """A child whose columns have the set operation's types; the analyzer has coerced all but equivalent types."""
+    """A child whose columns have the set operation's types: the analyzer coerces only literals."""
     assert path.target is not None
     target: list[TargetEntry] = []
     changed = False
     for number, entry in enumerate(path.target):
         expr = entry.expr
         if expr_type(expr) != node.colTypes[number]:
-            expr = make_relabel(
-                expr, node.colTypes[number], node.colTypmods[number], node.colCollations[number],
-                enums.COERCE_IMPLICIT_CAST,
-            )  # fmt: skip
+            expr = coerce_to_common_type(None, expr, node.colTypes[number], "UNION/INTERSECT/EXCEPT")
             changed = True
         target.append(make_target(expr, number + 1, names[number]))
     if not changed:
