@@ -15,7 +15,13 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from tusk.backend import authentication, interrupts, protocol, quit_handler
+from tusk.backend import (
+    authentication,
+    hba_functions,  # noqa: F401  registers functions
+    interrupts,
+    protocol,
+    quit_handler,
+)
 from tusk.backend.connection import AuthenticationTimeout, ClientConnection, ConnectionLost
 from tusk.backend.database import leave as leave_database
 from tusk.backend.database import open_session_database, preload_catalogs, role_lookup

@@ -30,6 +30,7 @@ from tusk.sql.plancache import PlanSource
 from tusk.stats import _activity, serverlog, session_info, title
 from tusk.transaction import _snapshot as snapshots
 from tusk.transaction import xact
+from tusk.types.registry import services
 
 _IDLE_STATES = {
     "I": ("idle", _activity.STATE_IDLE),
@@ -50,6 +51,7 @@ class Session:
         self.ignore_till_sync = False
         self.doing_extended = False
         self.command_started = False
+        services.provide("session", lambda: self)
 
     # The loop
 

@@ -2,6 +2,8 @@
 
 import importlib
 
+from tusk.commands.functions import load_all_functions
+
 # Modules that register statement handlers when they are imported.
 _MODULES = (
     "alter_objects", "alter_table", "comments", "copy", "cursors", "database", "drop", "indexes", "prepared", "roles", "schemas", "sequence_functions",
@@ -13,3 +15,4 @@ def load_all_commands() -> None:
     """Import every module of commands: the postmaster does it once, before the first fork."""
     for name in _MODULES:
         importlib.import_module(f"tusk.commands.{name}")
+    load_all_functions()

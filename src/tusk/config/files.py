@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from tusk.config.registry import Context, Source, is_custom_name, set_option, se
 from tusk.errors import Severity, SqlError, errcode, report
 
 AUTO_CONF = "postgresql.auto.conf"
+_UNIX_TO_PG_SECONDS = 946_684_800
+_loaded_at = 0
 _MAX_DEPTH = 10
 _TOKEN = re.compile(
     r"""\s*(?:(?P<comment>\#.*)|(?P<string>'(?:[^'\\\n]|\\.|'')*')|(?P<equals>=)|(?P<word>[^\s#='][^\s#=']*))"""
@@ -136,8 +139,11 @@ def _unquote(text: str) -> str:
     return re.sub(r"''|\\[0-7]{1,3}|\\.", decode, text[1:-1])
 
 
-def read_settings(config_file: Path, data_directory: Path) -> list[FileSetting]:
-    """All lines of postgresql.conf and, after them, postgresql.auto.conf; checked against the known names."""
+def read_settings(config_file: Path, data_directory: Path, *, quiet: bool = False) -> list[FileSetting]:
+    """All lines of postgresql.conf and, after them, postgresql.auto.conf; checked against the known names.
+
+    What is wrong is reported in the server log too, unless ``quiet``.
+    """
     found = [item for item in parse_config_file(config_file) if not item.ignore]
     auto = data_directory / AUTO_CONF
     if auto.exists():
@@ -145,6 +151,8 @@ def read_settings(config_file: Path, data_directory: Path) -> list[FileSetting]:
     for item in found:
         if item.error is None and parameter(item.name) is None and not is_custom_name(item.name):
             item.error = "unrecognized configuration parameter"
+            if quiet:
+                continue
             report(
                 Severity.LOG,
                 f'unrecognized configuration parameter "{item.name}" in file "{item.sourcefile}" line '
@@ -160,7 +168,9 @@ def load_config_files(data_directory: Path, config_file: Path, *, is_reload: boo
     Returns whether all was well. At start an error raises 22023/58P01-like SqlError; on reload it is logged and, as
     in PostgreSQL, nothing is applied if a line is malformed or unknown.
     """
+    global _loaded_at
     lines = read_settings(config_file, data_directory)
+    _loaded_at = int((time.time() - _UNIX_TO_PG_SECONDS) * 1_000_000)
     if any(item.error for item in lines):
         message = f'configuration file "{config_file}" contains errors'
         if not is_reload:
@@ -181,6 +191,11 @@ def load_config_files(data_directory: Path, config_file: Path, *, is_reload: boo
     elif not fine and not is_reload:
         raise SqlError(errcode.CONFIG_FILE_ERROR, f'configuration file "{config_file}" contains errors')
     return fine
+
+
+def loaded_at() -> int:
+    """When this process (or the postmaster before it) read the files last, µs since 2000-01-01."""
+    return _loaded_at
 
 
 def _apply_line(item: FileSetting, context: Context, *, is_reload: bool, log_changes: bool) -> bool:

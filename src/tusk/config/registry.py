@@ -417,6 +417,13 @@ def show(name: str) -> str:
     return hook() if hook else item.format(getattr(settings, item.name))
 
 
+def setting_text(name: str) -> str:
+    """The text of pg_settings.setting: without units."""
+    item = find(name)
+    hook = _show_hooks.get(item.name)
+    return hook() if hook else item.format(getattr(settings, item.name), use_units=False)
+
+
 def reset_all(context: Context) -> None:
     """RESET ALL: return every parameter that the session changed to its session default."""
     for item in list(parameters()):

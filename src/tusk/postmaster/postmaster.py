@@ -28,6 +28,7 @@ from tusk.postmaster import lockfile
 from tusk.postmaster.kinds import KINDS, ExitPolicy
 from tusk.postmaster.launch import fork_child
 from tusk.postmaster.sockets import Listeners
+from tusk.stats import session_info
 from tusk.stats.backend_types import BackendType
 from tusk.wal import _control
 
@@ -35,6 +36,7 @@ _LOCK_FILE_CHECK_S = 60.0
 _SOCKET_TOUCH_S = 58 * 60.0
 _MAX_SLEEP_S = 60.0
 _KILL_AFTER_S = 5.0
+_UNIX_TO_PG_SECONDS = 946_684_800
 
 
 class State(IntEnum):
@@ -135,6 +137,7 @@ class Postmaster:
         ident = self._file_setting(settings.ident_file, "pg_ident.conf")
         self.mappings = parse_ident_file(ident) if ident.exists() else []
         report(Severity.LOG, f"starting {backend_main.version_string()}")
+        session_info.set_postmaster_start(int((time.time() - _UNIX_TO_PG_SECONDS) * 1_000_000))
         self.pid_file.set_line(lockfile.LINE_PORT, str(settings.port))
         self.listeners.open(self.data_directory)
         self.pid_file.set_line(lockfile.LINE_SOCKET_DIR, self.listeners.first_directory)

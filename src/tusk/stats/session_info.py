@@ -28,6 +28,18 @@ class SessionInfo:
 
 
 current = SessionInfo()
+_postmaster_start = 0
+
+
+def set_postmaster_start(microseconds: int) -> None:
+    """The server starts now (µs since 2000-01-01); its children inherit this."""
+    global _postmaster_start
+    _postmaster_start = microseconds
+
+
+def postmaster_start() -> int:
+    """When the server started."""
+    return _postmaster_start
 
 
 def begin(info: SessionInfo) -> None:

@@ -35,6 +35,7 @@ MODULES = (
     "hashing",
     "network",
     "misc",
+    "snapshots",
     "number_templates",
     "datetime_templates",
     "jsonb_format",
