@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tusk.errors import feature_not_supported
+from tusk.errors import SqlError, errcode
 from tusk.memory import _context, _segment, wait_events
 from tusk.types.registry import function
 from tusk.types.values import Array
@@ -23,7 +23,9 @@ def pg_get_shmem_allocations() -> Iterator[tuple[Any, ...]]:
 @function("pg_get_shmem_allocations_numa", set_returning=True)
 def pg_get_shmem_allocations_numa() -> Iterator[tuple[Any, ...]]:
     """PostgreSQL without libnuma answers so, too."""
-    raise feature_not_supported("libnuma initialization failed or NUMA is not supported on this platform")
+    raise SqlError(
+        errcode.FEATURE_NOT_SUPPORTED, "libnuma initialization failed or NUMA is not supported on this platform"
+    )
 
 
 @function("pg_numa_available")
