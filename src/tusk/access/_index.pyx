@@ -11,10 +11,15 @@ from tusk._types cimport Datum, ItemPointerData, Oid
 from tusk.access cimport _compare
 from tusk.access._relation cimport Relation
 from tusk.access._tuple cimport INDEX_MAX_KEYS, HeapTupleData, heap_getattr, heap_getsysattr
-from tusk.access._varlena cimport varatt_is_external
+from tusk.access._tupdesc cimport Attribute
+from tusk.access._varlena cimport varatt_is_extended, varatt_is_external, varsize_4b
 from tusk.access.heap._scan cimport IndexFetch
+from tusk.access.toast._compression cimport toast_compress
 from tusk.errors import SqlError, errcode, feature_not_supported
 from tusk.transaction._snapshot cimport Snapshot
+
+cdef enum:
+    TOAST_INDEX_TARGET = 510        # MaxHeapTupleSize / 16
 
 _methods = {}
 
@@ -171,33 +176,59 @@ cdef int index_endscan(IndexScan scan) except -1:
     return 0
 
 
+cdef char *index_value(const Attribute *att, const char *value) except? NULL:
+    """What goes into an index for a varlena: an external value is fetched, since an index never points into a toast
+    table, and a long one compressed. malloc'ed, or NULL for the value as it is (index_form_tuple)."""
+    cdef char *plain = NULL
+    cdef char *compressed
+    if varatt_is_external(value):
+        if _compare.detoast_malloc_hook == NULL:
+            raise feature_not_supported("indexing external values without access.toast loaded")
+        plain = _compare.detoast_malloc_hook(value)
+        value = plain
+    if not varatt_is_extended(value) and varsize_4b(value) > TOAST_INDEX_TARGET and \
+            (att.attstorage == c'x' or att.attstorage == c'm'):
+        try:
+            compressed = toast_compress(value, att.attcompression)
+        except BaseException:
+            free(plain)
+            raise
+        if compressed != NULL:
+            free(plain)
+            return compressed
+    return plain
+
+
+cdef inline bint needs_index_value(const Attribute *att, const char *value) noexcept nogil:
+    return varatt_is_external(value) or (not varatt_is_extended(value) and varsize_4b(value) > TOAST_INDEX_TARGET)
+
+
 cdef int index_insert(
     Relation index, const Datum *values, const uint8_t *nulls, const ItemPointerData *tid, Relation heap,
     int check_unique, bint index_unchanged,
 ) except -1:
-    """External values are fetched: an index never points into a toast table."""
-    cdef Datum fetched[INDEX_MAX_KEYS]
+    cdef Datum changed[INDEX_MAX_KEYS]
     cdef char *mine[INDEX_MAX_KEYS]
     cdef int n = index.indnatts
     cdef int i
     cdef bint copied = False
     cdef IndexMethod method = index_method_of(index)
     for i in range(n):
-        if not nulls[i] and index.desc.attrs[i].attlen == -1 and varatt_is_external(<const char *> values[i]):
+        if index.desc.attrs[i].attlen == -1 and not nulls[i] and \
+                needs_index_value(&index.desc.attrs[i], <const char *> values[i]):
             copied = True
             break
     if not copied:
         return method.insert(index, values, nulls, tid, heap, check_unique, index_unchanged)
-    if _compare.detoast_malloc_hook == NULL:
-        raise feature_not_supported("indexing external values without access.toast loaded")
     memset(mine, 0, sizeof(mine))
     try:
         for i in range(n):
-            fetched[i] = values[i]
-            if not nulls[i] and index.desc.attrs[i].attlen == -1 and varatt_is_external(<const char *> values[i]):
-                mine[i] = _compare.detoast_malloc_hook(<const char *> values[i])
-                fetched[i] = <Datum> mine[i]
-        return method.insert(index, fetched, nulls, tid, heap, check_unique, index_unchanged)
+            changed[i] = values[i]
+            if index.desc.attrs[i].attlen == -1 and not nulls[i]:
+                mine[i] = index_value(&index.desc.attrs[i], <const char *> values[i])
+                if mine[i] != NULL:
+                    changed[i] = <Datum> mine[i]
+        return method.insert(index, changed, nulls, tid, heap, check_unique, index_unchanged)
     finally:
         for i in range(n):
             free(mine[i])
@@ -260,17 +291,18 @@ cdef class IndexFormer:
         return self.fetch_external(values, nulls)
 
     cdef int fetch_external(self, Datum *values, const uint8_t *nulls) except -1:
-        """Bring in what lies in a toast table; 1."""
+        """Bring in what lies in a toast table, compress what is long; 1."""
         cdef int i
+        cdef char *made
         self.release()
         for i in range(self.index.indnatts):
-            if nulls[i] or self.index.desc.attrs[i].attlen != -1 or not varatt_is_external(<const char *> values[i]):
+            if self.index.desc.attrs[i].attlen != -1 or nulls[i]:
                 continue
-            if _compare.detoast_malloc_hook == NULL:
-                raise feature_not_supported("indexing external values without access.toast loaded")
-            self.fetched[self.nfetched] = _compare.detoast_malloc_hook(<const char *> values[i])
-            values[i] = <Datum> self.fetched[self.nfetched]
-            self.nfetched += 1
+            made = index_value(&self.index.desc.attrs[i], <const char *> values[i])
+            if made != NULL:
+                self.fetched[self.nfetched] = made
+                self.nfetched += 1
+                values[i] = <Datum> made
         return 1
 
 

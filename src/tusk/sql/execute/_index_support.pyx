@@ -15,21 +15,14 @@ from tusk.access.nbtree.keys import set_key_describer
 from tusk.catalog import acl
 from tusk.catalog.cache import NAMESPACEOID, RELOID, lookup
 from tusk.catalog.session import session
+from tusk.sql.deparse.context import PRETTY_INDENT, PRETTY_PAREN, PRETTY_SCHEMA
+from tusk.sql.deparse.objects import index_text
 from tusk.sql.execute import support
 from tusk.sql.execute._result_relation import parsed_tree
 from tusk.sql.nodes import CMD_SELECT, PlannedStmt
 
 ACL_SELECT = 2
-
-# Set by whoever can print expressions: (index relation) -> text of each key column (pg_get_indexdef_columns).
-_column_texts = None
-
-
-def set_column_printer(function):
-    """Name the function that prints the key columns of an index with expressions."""
-    global _column_texts
-    _column_texts = function
-
+_PRETTY = PRETTY_PAREN | PRETTY_INDENT | PRETTY_SCHEMA
 
 cdef class ExpressionFormer(IndexFormer):
     """``ExpressionFormer(heap, index)``: evaluates an index's expressions and predicate over rows of the table."""
@@ -76,9 +69,7 @@ def describe_key(Relation index, bytes itup):
             for i in range(index.indnkeyatts):
                 if index.indkey[i] == 0 or not acl.attribute_aclcheck(index.heap_oid, index.indkey[i], role, ACL_SELECT):
                     return None
-    names = [index.desc.names[i] for i in range(index.indnkeyatts)]
-    if _column_texts is not None and index.index_expressions:
-        names = _column_texts(index)
+    names = [index_text(index.rd_id, i + 1, None, True, _PRETTY) for i in range(index.indnkeyatts)]
     index_deform_tuple(<const IndexTupleData *> <const char *> itup, &index.desc.c, values, nulls)
     shown = []
     for i in range(index.indnkeyatts):
