@@ -16,6 +16,7 @@ from tusk.config import Context, Source, set_option, settings
 from tusk.errors import Fatal, Severity, SqlError, errcode, report
 from tusk.memory import _process
 from tusk.sql import internal_query
+from tusk.sql.deparse import functions as _functions  # noqa: F401  registers the pg_get_* functions
 from tusk.sql.execute import evaluate_expression, hooks
 from tusk.sql.plan import set_evaluator
 from tusk.sql.sql_function import scalar_function, set_function

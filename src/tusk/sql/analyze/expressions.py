@@ -465,9 +465,11 @@ def _distinct(pstate: ParseState, node: A_Expr) -> Any:
     negate = node.kind == enums.AEXPR_NOT_DISTINCT
     if _is_null_const(node.rexpr) or _is_null_const(node.lexpr):
         arg = node.lexpr if _is_null_const(node.rexpr) else node.rexpr
-        return _null_test(
-            pstate,
-            NullTest(arg=arg, nulltesttype=enums.IS_NULL if negate else enums.IS_NOT_NULL, location=node.location),
+        # A test of the value as a whole, also when it is a row: argisrow stays false.
+        return NullTest(
+            arg=transform(pstate, arg),
+            nulltesttype=enums.IS_NULL if negate else enums.IS_NOT_NULL,
+            location=node.location,
         )
     last_srf = pstate.last_srf
     left, right = transform(pstate, node.lexpr), transform(pstate, node.rexpr)

@@ -1,46 +1,23 @@
-"""The pg_get_*def family of functions. Imported for its effect: each registers itself under its prosrc name."""
+"""The SQL functions over all this: pg_get_viewdef() and its kin. Importing the module registers them."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from tusk.catalog.cache import ATTNAME, AUTHOID, PROCOID, RELOID, lookup, scan_rows
 from tusk.catalog.names import quote_qualified_identifier
 from tusk.catalog.namespace import get_namespace_name, relation_oid_by_name, split_identifier_string
+from tusk.catalog.objectaddress import ObjectAddress, object_description
 from tusk.errors import SqlError, errcode
 from tusk.sql.analyze.relations import relation_info
-from tusk.sql.deparse.context import PRETTY_INDENT, PRETTY_PAREN, PRETTY_SCHEMA
-from tusk.sql.deparse.objects import (
-    arguments_text,
-    body_text,
-    constraint_text,
-    expression_text,
-    function_definition,
-    index_text,
-    result_text,
-    rule_text,
-    trigger_text,
-)  # fmt: skip
-from tusk.sql.deparse.queries import query_text
-from tusk.sql.nodes import enums, read_node_tree
-from tusk.sql.rewrite.rules import rules_of
+from tusk.sql.deparse import constraints, indexes, routines
+from tusk.sql.deparse.expression import stored_expression
+from tusk.sql.deparse.writer import PRETTY_INDENT, PRETTY_PAREN, WRAP_COLUMN_DEFAULT, pretty_flags
 from tusk.types.registry import function
+from tusk.types.values import Array
 
-_PRETTY = PRETTY_PAREN | PRETTY_INDENT | PRETTY_SCHEMA
-
-
-def _flags(pretty: bool) -> int:
-    return _PRETTY if pretty else PRETTY_INDENT
-
-
-def view_definition(relid: int, flags: int, wrap: int = 0) -> str | None:
-    """The query of a view with its semicolon, None when there is no such view (pg_get_viewdef_worker)."""
-    row = lookup(RELOID, relid)
-    if row is None or not row.relhasrules:
-        return None
-    for rule in rules_of(relid):
-        if rule.event == enums.CMD_SELECT and rule.name == "_RETURN":
-            names = [a.attname for a in relation_info(relid).attributes]
-            return query_text(rule.actions[0], flags, wrap, names) + ";"
-    return None
+TEXTOID = 25
+_RELATION_CLASS = 1259
 
 
 def _relation_named(name: str) -> int:
@@ -50,134 +27,159 @@ def _relation_named(name: str) -> int:
     return relation_oid_by_name(names[-1], names[-2] if len(names) > 1 else None)
 
 
+# Views
+
+
 @function("pg_get_viewdef")
 def _viewdef(relid: int) -> str | None:
-    return view_definition(relid, PRETTY_INDENT)
+    return constraints.view_definition(relid, PRETTY_INDENT, WRAP_COLUMN_DEFAULT)
 
 
 @function("pg_get_viewdef_ext")
 def _viewdef_ext(relid: int, pretty: bool) -> str | None:
-    return view_definition(relid, _flags(pretty))
+    return constraints.view_definition(relid, pretty_flags(pretty), WRAP_COLUMN_DEFAULT)
 
 
 @function("pg_get_viewdef_wrap")
 def _viewdef_wrap(relid: int, wrap: int) -> str | None:
-    return view_definition(relid, _PRETTY, wrap)
+    return constraints.view_definition(relid, pretty_flags(True), wrap)
 
 
 @function("pg_get_viewdef_name")
 def _viewdef_name(name: str) -> str | None:
-    return view_definition(_relation_named(name), PRETTY_INDENT)
+    return constraints.view_definition(_relation_named(name), PRETTY_INDENT, WRAP_COLUMN_DEFAULT)
 
 
 @function("pg_get_viewdef_name_ext")
 def _viewdef_name_ext(name: str, pretty: bool) -> str | None:
-    return view_definition(_relation_named(name), _flags(pretty))
+    return constraints.view_definition(_relation_named(name), pretty_flags(pretty), WRAP_COLUMN_DEFAULT)
+
+
+# Parts of tables
+
+
+def _expression(tree: str, relid: int, flags: int) -> str | None:
+    if relid and lookup(RELOID, relid) is None:
+        return None
+    return stored_expression(tree, relid, flags)
 
 
 @function("pg_get_expr")
 def _expr(tree: str, relid: int) -> str | None:
-    return _expr_text(tree, relid, PRETTY_INDENT)
+    return _expression(tree, relid, PRETTY_INDENT)
 
 
 @function("pg_get_expr_ext")
 def _expr_ext(tree: str, relid: int, pretty: bool) -> str | None:
-    return _expr_text(tree, relid, _flags(pretty))
-
-
-def _expr_text(tree: str, relid: int, flags: int) -> str | None:
-    if relid and lookup(RELOID, relid) is None:
-        return None
-    return expression_text(read_node_tree(tree), relid, flags)
+    return _expression(tree, relid, pretty_flags(pretty))
 
 
 @function("pg_get_indexdef")
 def _indexdef(index: int) -> str | None:
-    return index_text(index)
+    return indexes.index_definition(index, 0)
 
 
 @function("pg_get_indexdef_ext")
 def _indexdef_ext(index: int, column: int, pretty: bool) -> str | None:
-    return index_text(index, column, columns_only=column != 0, flags=_flags(pretty))
+    return indexes.index_definition(index, pretty_flags(pretty), column=column, attributes_only=column != 0)
 
 
 @function("pg_get_constraintdef")
 def _constraintdef(constraint: int) -> str | None:
-    return constraint_text(constraint, PRETTY_INDENT)
+    return constraints.constraint_definition(constraint, PRETTY_INDENT)
 
 
 @function("pg_get_constraintdef_ext")
 def _constraintdef_ext(constraint: int, pretty: bool) -> str | None:
-    return constraint_text(constraint, _flags(pretty))
+    return constraints.constraint_definition(constraint, pretty_flags(pretty))
+
+
+@function("pg_get_triggerdef")
+def _triggerdef(trigger: int) -> str | None:
+    return constraints.trigger_definition(trigger, False)
+
+
+@function("pg_get_triggerdef_ext")
+def _triggerdef_ext(trigger: int, pretty: bool) -> str | None:
+    return constraints.trigger_definition(trigger, pretty)
+
+
+@function("pg_get_ruledef")
+def _ruledef(rule: int) -> str | None:
+    return constraints.rule_definition(rule, PRETTY_INDENT)
+
+
+@function("pg_get_ruledef_ext")
+def _ruledef_ext(rule: int, pretty: bool) -> str | None:
+    return constraints.rule_definition(rule, pretty_flags(pretty))
+
+
+@function("pg_get_partkeydef")
+def _partkeydef(relid: int) -> str | None:
+    return indexes.partition_key_definition(relid, PRETTY_INDENT)
+
+
+@function("pg_get_statisticsobjdef")
+def _statisticsobjdef(oid: int) -> str | None:
+    return indexes.statistics_definition(oid, PRETTY_PAREN)
+
+
+@function("pg_get_statisticsobjdef_columns")
+def _statisticsobjdef_columns(oid: int) -> str | None:
+    return indexes.statistics_definition(oid, PRETTY_PAREN, columns_only=True)
+
+
+@function("pg_get_statisticsobjdef_expressions")
+def _statisticsobjdef_expressions(oid: int) -> Array | None:
+    shown = indexes.statistics_expressions(oid, PRETTY_PAREN)
+    return None if shown is None else Array(TEXTOID, (len(shown),), (1,), tuple(shown))
+
+
+# Functions
 
 
 @function("pg_get_functiondef")
 def _functiondef(oid: int) -> str | None:
-    return function_definition(oid)
+    return routines.function_definition(oid)
 
 
 @function("pg_get_function_arguments")
-def _arguments(oid: int) -> str | None:
+def _function_arguments(oid: int) -> str | None:
     row = lookup(PROCOID, oid)
-    return None if row is None else arguments_text(row, False, True)
+    return None if row is None else routines.arguments_text(row, defaults=True)[0]
 
 
 @function("pg_get_function_identity_arguments")
-def _identity_arguments(oid: int) -> str | None:
+def _function_identity_arguments(oid: int) -> str | None:
     row = lookup(PROCOID, oid)
-    return None if row is None else arguments_text(row, False, False)
+    return None if row is None else routines.identity_arguments(row)
 
 
 @function("pg_get_function_result")
-def _result(oid: int) -> str | None:
+def _function_result(oid: int) -> str | None:
     row = lookup(PROCOID, oid)
-    return None if row is None else result_text(row)
-
-
-@function("pg_get_function_sqlbody")
-def _sqlbody(oid: int) -> str | None:
-    row = lookup(PROCOID, oid)
-    return None if row is None else body_text(row)
+    return None if row is None or row.prokind == "p" else routines.result_text(row)
 
 
 @function("pg_get_function_arg_default")
-def _arg_default(oid: int, number: int) -> str | None:
+def _function_arg_default(oid: int, number: int) -> str | None:
     row = lookup(PROCOID, oid)
-    if row is None or not row.proargdefaults:
-        return None
-    modes = row.proargmodes or ("i",) * len(row.proargtypes)
-    if not 1 <= number <= len(modes) or modes[number - 1] not in "ibv":
-        return None
-    inputs = sum(mode in "ibv" for mode in modes[:number])
-    defaults = read_node_tree(row.proargdefaults)
-    place = inputs - 1 - (len(row.proargtypes) - len(defaults))
-    return expression_text(defaults[place], 0) if place >= 0 else None
+    return None if row is None else routines.argument_default(row, number)
 
 
-@function("pg_get_triggerdef")
-def _triggerdef(oid: int) -> str | None:
-    return trigger_text(oid, False)
+@function("pg_get_function_sqlbody")
+def _function_sqlbody(oid: int) -> str | None:
+    row = lookup(PROCOID, oid)
+    return None if row is None or row.prosqlbody is None else routines.sql_body(row)
 
 
-@function("pg_get_triggerdef_ext")
-def _triggerdef_ext(oid: int, pretty: bool) -> str | None:
-    return trigger_text(oid, pretty)
-
-
-@function("pg_get_ruledef")
-def _ruledef(oid: int) -> str | None:
-    return rule_text(oid, PRETTY_INDENT)
-
-
-@function("pg_get_ruledef_ext")
-def _ruledef_ext(oid: int, pretty: bool) -> str | None:
-    return rule_text(oid, _flags(pretty))
+# Objects
 
 
 @function("pg_get_userbyid")
 def _userbyid(oid: int) -> str:
     row = lookup(AUTHOID, oid)
-    return f"unknown (OID={oid})" if row is None else row.rolname
+    return f"unknown (OID={oid})" if row is None else str(row.rolname)
 
 
 @function("pg_get_serial_sequence")
@@ -188,9 +190,18 @@ def _serial_sequence(table: str, column: str) -> str | None:
         raise SqlError(
             errcode.UNDEFINED_COLUMN, f'column "{column}" of relation "{relation_info(relid).name}" does not exist'
         )
-    for row in scan_rows("pg_depend", refclassid=1259, refobjid=relid):
-        if row.refobjsubid == attribute.attnum and row.classid == 1259 and row.deptype in "ai":
+    for row in scan_rows("pg_depend", refclassid=_RELATION_CLASS, refobjid=relid, refobjsubid=attribute.attnum):
+        if row.classid == _RELATION_CLASS and row.objsubid == 0 and row.deptype in "ai":
             sequence = lookup(RELOID, row.objid)
             if sequence is not None and sequence.relkind == "S":
                 return quote_qualified_identifier(get_namespace_name(sequence.relnamespace), sequence.relname)
     return None
+
+
+@function("pg_describe_object")
+def _describe_object(classid: int, objid: int, objsubid: int) -> str | None:
+    if not classid and not objid:
+        # Pinned objects have no row of their own in pg_depend.
+        return None
+    address: Any = ObjectAddress(classid, objid, objsubid)
+    return object_description(address, missing_ok=True)
