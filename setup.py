@@ -24,6 +24,20 @@ LINK = {"asan": ["-fsanitize=address"]}
 COMPACT = ["-Wl,-z,norelro", "-Wl,-z,noseparate-code"]
 CHECKS = BUILD in ("debug", "asan")
 
+# Plain Python that runs once or more for every message of a client: compiled as it stands. The .py is what a reader reads,
+# and what runs where there is no compiled module.
+COMPILED_PYTHON = [
+    "src/tusk/backend/connection.py",
+    "src/tusk/backend/extended.py",
+    "src/tusk/backend/protocol.py",
+    "src/tusk/backend/session.py",
+    "src/tusk/backend/statement_cache.py",
+    "src/tusk/backend/wire_destination.py",
+    "src/tusk/commands/portal_manager.py",
+    "src/tusk/commands/portals.py",
+    "src/tusk/sql/plancache.py",
+]
+
 extensions = [
     Extension(
         ".".join(path.relative_to("src").with_suffix("").parts),
@@ -32,7 +46,7 @@ extensions = [
                             "-Wno-unreachable-code", "-Wno-maybe-uninitialized"],
         extra_link_args=[*COMPACT, *LINK.get(BUILD, [])],
     )
-    for path in sorted(Path("src/tusk").rglob("*.pyx"))
+    for path in sorted([*Path("src/tusk").rglob("*.pyx"), *map(Path, COMPILED_PYTHON)])
 ]
 
 setup(
@@ -51,6 +65,7 @@ setup(
             "cdivision": True,
             "legacy_implicit_noexcept": False,
             "embedsignature": True,
+            "annotation_typing": False,
         },
     ),
 )
