@@ -11,6 +11,7 @@ from typing import Any
 from tusk.backend import interrupts, protocol
 from tusk.backend.connection import ClientConnection, ConnectionLost
 from tusk.backend.copy_channel import CopyIn, CopyOut
+from tusk.backend._fast_path import run_bind, run_simple
 from tusk.backend.extended import ExtendedProtocol
 from tusk.backend.statement_cache import StatementCache
 from tusk.backend.wire_destination import WireDestination
@@ -52,6 +53,7 @@ class Session:
         self.doing_extended = False
         self.command_started = False
         services.provide("session", lambda: self)
+        self.is_ready = False
 
     # The loop
 
@@ -92,6 +94,19 @@ class Session:
                 self._recover(SqlError(errcode.INTERNAL_ERROR, f"{type(error).__name__}: {error}"))
                 send_ready = not self.ignore_till_sync
 
+    def become_ready(self, answer: list[bytes]) -> None:
+        """Send an answer with ReadyForQuery after it: the end of a command that ran on the fast path."""
+        status = xact.block_status()
+        text, state = _IDLE_STATES[status]
+        interrupts.enter_idle(status)
+        title.set_title(text)
+        _activity.report_activity(state, None)
+        self.connection.send(b"".join(answer))
+        self.report_changed_settings()
+        self.connection.send(protocol.ready_for_query(status.encode()))
+        self.connection.flush()
+        self.is_ready = True
+
     def _ready(self) -> None:
         status = xact.block_status()
         text, state = _IDLE_STATES[status]
@@ -120,9 +135,12 @@ class Session:
         match kind:
             case 81:    # Q
                 self.doing_extended = False
+                self.is_ready = False
                 self._simple_query(_query_text(body))
-                return True
+                return not self.is_ready
             case 80 | 66 | 69 | 68 | 67 | 72:   # P B E D C H
+                if kind == 66 and run_bind(self, body):
+                    return False
                 self.doing_extended = True
                 self.extended.handle(kind, body)
                 return False
@@ -208,6 +226,8 @@ class Session:
         if found is None:
             return False
         source, values = found
+        if run_simple(self, source, values):
+            return True
         plans = self.plan_source(source)
         tag = command_tag(source.raw)
         title.set_title(tag)

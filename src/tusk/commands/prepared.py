@@ -51,6 +51,10 @@ class PreparedStatements:
             )
         return found
 
+    def find(self, name: str) -> PreparedStatement | None:
+        """The statement of that name, or None."""
+        return self._statements.get(name)
+
     def add(self, statement: PreparedStatement) -> None:
         """42P05 if the name is taken."""
         if statement.name in self._statements:

@@ -1,0 +1,300 @@
+"""One execution of a cached plan with as little ceremony as possible: what a prepared statement costs.
+
+A client library sends Bind, Describe, Execute and Sync together. When all of them have arrived, name the unnamed portal
+and ask for all rows of a single plannable statement whose generic plan is still good, no portal need exist: the plan's
+idle executor runs, and one answer goes out. The same for a simple query that has found its plan. Everything else takes
+the ordinary path (`extended`, `portals`), whose effects this must equal.
+"""
+
+from libc.stdint cimport int16_t, int32_t, uint16_t, uint32_t
+from tusk.transaction._snapshot cimport (
+    Snapshot, get_transaction_snapshot, pop_active_snapshot, push_active_snapshot, update_active_snapshot_command_id)
+from tusk.transaction._xact cimport (
+    is_aborted_transaction_block_state, set_current_statement_start_timestamp)
+
+from tusk.backend import interrupts
+from tusk.backend.wire_destination import column_formats, describe
+from tusk.commands.completion import command_tag, with_row_count
+from tusk.commands.portals import plan_columns
+from tusk.config import settings
+from tusk.memory import _interrupts
+from tusk.sql.execute import Executor
+from tusk.sql.execute._row_encoder import RowEncoder
+from tusk.sql.nodes import CMD_DELETE, CMD_INSERT, CMD_SELECT, CMD_UPDATE
+from tusk.stats import session_info
+from tusk.stats._activity import STATE_RUNNING, report_activity
+from tusk.stats.title import set_title
+from tusk.types.codec import codec_for
+
+cdef bytes BIND_COMPLETE = b"2\x00\x00\x00\x04"
+cdef bytes NO_DATA = b"n\x00\x00\x00\x04"
+cdef int SELECT = CMD_SELECT
+cdef tuple PLANNABLE = (CMD_SELECT, CMD_INSERT, CMD_UPDATE, CMD_DELETE)
+
+
+cdef class FastPlan:
+    """What executions of one generic plan share."""
+
+    cdef readonly object planned
+    cdef readonly bint is_select
+    cdef readonly str tag
+    cdef readonly str count_tag         # the tag in CommandComplete, before the count
+    cdef readonly bytes query
+    cdef readonly list columns
+    cdef readonly list inputs           # text decoder of each parameter
+    cdef readonly list receivers
+    cdef dict encoders
+    cdef dict described
+
+    def __init__(self, source, planned):
+        codecs = [codec_for(oid) for oid in source.param_types]
+        self.planned = planned
+        self.is_select = planned.commandType == SELECT
+        self.tag = command_tag(planned)
+        self.count_tag = "SELECT" if self.is_select else self.tag
+        self.query = source.text.encode("utf-8", "surrogateescape")
+        self.columns = plan_columns(planned) if self.is_select else []
+        self.inputs = [codec.input for codec in codecs]
+        self.receivers = [codec.receive for codec in codecs]
+        self.encoders = {}
+        self.described = {}
+
+    cdef object encoder(self, tuple formats):
+        key = (formats, settings.DateStyle, settings.extra_float_digits, settings.bytea_output)
+        found = self.encoders.get(key)
+        if found is None:
+            found = RowEncoder([c.type_oid for c in self.columns], column_formats(list(formats), len(self.columns)))
+            self.encoders[key] = found
+        return found
+
+    cdef bytes description(self, tuple formats):
+        """RowDescription, or NoData."""
+        if not self.is_select:
+            return NO_DATA
+        found = self.described.get(formats)
+        if found is None:
+            found = self.described[formats] = describe(self.columns, list(formats))
+        return found
+
+
+cdef FastPlan fast_plan(source):
+    """The FastPlan of a source with a generic plan that qualifies, else None."""
+    cdef dict described = source.described
+    found = described.get("fast", False)
+    if found is not False:
+        return found
+    found = None
+    if len(source.generic) == 1:
+        planned = source.generic[0]
+        if (
+            planned.commandType in PLANNABLE
+            and planned.canSetTag
+            and not planned.hasReturning
+            and not planned.hasModifyingCTE
+        ):
+            found = FastPlan(source, planned)
+    described["fast"] = found
+    return found
+
+
+cdef inline uint32_t u32(const unsigned char *p) noexcept nogil:
+    return (<uint32_t> p[0] << 24) | (<uint32_t> p[1] << 16) | (<uint32_t> p[2] << 8) | p[3]
+
+
+cdef inline uint16_t u16(const unsigned char *p) noexcept nogil:
+    return <uint16_t> ((p[0] << 8) | p[1])
+
+
+cdef int _rest(bytes buffer, Py_ssize_t at) noexcept:
+    """What follows a Bind: Execute (unnamed portal, no limit) and Sync, perhaps with Describe before them.
+
+    1 with Describe, 0 without; -1 for anything else, or not all here yet.
+    """
+    cdef const unsigned char *p = <const unsigned char *> <const char *> buffer
+    cdef Py_ssize_t left = len(buffer) - at
+    cdef int described = 0
+    p += at
+    if left >= 7 and p[0] == c'D' and u32(p + 1) == 6 and p[5] == c'P' and p[6] == 0:
+        described = 1
+        p += 7
+        left -= 7
+    if left != 15 or p[0] != c'E' or u32(p + 1) != 9 or p[5] != 0 or u32(p + 6) != 0:
+        return -1
+    if p[10] != c'S' or u32(p + 11) != 4:
+        return -1
+    return described
+
+
+def run_bind(session, bytes body) -> bool:
+    """Carry out a Bind and what came with it; False where it needs the ordinary path and nothing has been done.
+
+    Errors leave the stream at the Sync, as the ordinary path would.
+    """
+    cdef const unsigned char *p = <const unsigned char *> <const char *> body
+    cdef const unsigned char *end = p + len(body)
+    cdef Py_ssize_t length
+    cdef int described, nformats, nparams, i, code
+    cdef FastPlan fast
+    connection = session.connection
+    cdef bytes buffer = connection._in
+    described = _rest(buffer, connection._at)
+    if described < 0 or p == end or p[0] != 0 or session.portals.find("") is not None:
+        return False
+    length = body.find(b"\0", 1)
+    if length < 0:
+        return False
+    name = body[1:length].decode("utf-8", "surrogateescape")
+    prepared = session.extended.unnamed if length == 1 else session.prepared.find(name)
+    if prepared is None:
+        return False
+    source = prepared.source
+    if source.generic is None or is_aborted_transaction_block_state():
+        return False
+    fast = fast_plan(source)
+    if fast is None:
+        return False
+    p += length + 1
+    if end - p < 2:
+        return False
+    nformats = u16(p)
+    p += 2
+    cdef const unsigned char *formats = p
+    p += nformats * 2
+    if end - p < 2:
+        return False
+    nparams = u16(p)
+    p += 2
+    if nparams != len(fast.inputs) or (nformats > 1 and nformats != nparams):
+        return False
+    cdef list raw = []
+    for i in range(nparams):
+        if end - p < 4:
+            return False
+        length = <int32_t> u32(p)
+        p += 4
+        if length < 0:
+            raw.append(None)
+            continue
+        if end - p < length:
+            return False
+        raw.append((<const char *> p)[:length])
+        p += length
+    if end - p < 2:
+        return False
+    cdef int nresults = u16(p)
+    p += 2
+    if end - p != nresults * 2:
+        return False
+    cdef tuple results = ()
+    for i in range(nresults):
+        results += (u16(p + 2 * i),)
+    # From here on it is this path's.
+    connection._at = len(buffer) - 5
+    session.doing_extended = True
+    _begin(session, source.text, fast)
+    if not _still_good(source):
+        # Something changed while the locks were taken: let the ordinary path plan again.
+        connection._at = len(buffer) - 15 - (7 if described else 0)
+        return False
+    cdef list values = []
+    for i in range(nparams):
+        data = raw[i]
+        if data is None:
+            values.append(None)
+            continue
+        code = 0 if nformats == 0 else u16(formats + (2 * i if nformats > 1 else 0))
+        if code == 1:
+            values.append(fast.receivers[i](data))
+        elif code == 0:
+            values.append(fast.inputs[i]((<bytes> data).decode(), -1))
+        else:
+            return False
+    cdef list answer = [BIND_COMPLETE]
+    if described:
+        answer.append(fast.description(results))
+    _run(session, source, fast, values, results, answer)
+    connection._at = len(buffer)
+    session.doing_extended = False
+    session.finish_command()
+    session.become_ready(answer)
+    return True
+
+
+def run_simple(session, source, list values) -> bool:
+    """Carry out a simple query through its cached plan; False where that is not possible and nothing has been done."""
+    cdef FastPlan fast
+    if source.generic is None or session.portals.find("") is not None:
+        return False
+    fast = fast_plan(source)
+    if fast is None or not _still_good(source):
+        return False
+    set_title(fast.tag)
+    session_info.current.command_tag = fast.tag
+    cdef list answer = [fast.description(())] if fast.is_select else []
+    _run(session, source, fast, values, (), answer)
+    session.finish_command()
+    session.become_ready(answer)
+    return True
+
+
+cdef int _begin(session, str text, FastPlan fast) except -1:
+    """What every command does first."""
+    info = session_info.current
+    info.query = text
+    info.command_tag = fast.tag
+    report_activity(STATE_RUNNING, fast.query)
+    set_current_statement_start_timestamp()
+    if settings.log_statement != "none":
+        interrupts.log_statement(text)
+    set_title(fast.tag)
+    session.start_command()
+    return 0
+
+
+cdef bint _still_good(source) except -1:
+    """Lock the plan's relations and see that it may still be used."""
+    return source.ready_plans() is not None
+
+
+cdef int _run(session, source, FastPlan fast, list values, tuple formats, list answer) except -1:
+    """Execute; the rows and CommandComplete are appended to the answer."""
+    cdef list idle = source.executors
+    cdef Snapshot snapshot
+    cdef long nrows = 0
+    cdef long size = 0
+    _interrupts.check()
+    executor = idle.pop() if idle else Executor(fast.planned, source.text)
+    snapshot = get_transaction_snapshot()
+    push_active_snapshot(snapshot)
+    try:
+        if not fast.is_select:
+            update_active_snapshot_command_id()
+        encoder = fast.encoder(formats) if fast.is_select else None
+        executor.start(values, snapshot)
+        while True:
+            batch = executor.next_batch()
+            if batch is None:
+                break
+            if encoder is not None:
+                nrows += len(batch)
+                data = encoder.encode(batch)
+                size += len(data)
+                answer.append(data)
+                if size > 65536:
+                    session.connection.send(b"".join(answer))
+                    answer.clear()
+                    size = 0
+        executor.finish()
+        if not fast.is_select:
+            nrows = executor.processed
+    except BaseException:
+        session.connection.send(b"".join(answer))
+        executor.end()
+        raise
+    executor.end()
+    pop_active_snapshot()
+    if source.generic is not None and source.generic[0] is fast.planned and len(idle) < 2:
+        idle.append(executor)
+    tag = with_row_count(fast.count_tag, nrows).encode()
+    answer.append(b"C" + (len(tag) + 5).to_bytes(4, "big") + tag + b"\0")
+    return 0
