@@ -10,25 +10,29 @@ from libc.stdint cimport int16_t, int32_t, uint16_t, uint32_t
 from tusk.transaction._snapshot cimport (
     Snapshot, get_transaction_snapshot, pop_active_snapshot, push_active_snapshot, update_active_snapshot_command_id)
 from tusk.transaction._xact cimport (
-    is_aborted_transaction_block_state, set_current_statement_start_timestamp)
+    is_aborted_transaction_block_state, is_transaction_block, set_current_statement_start_timestamp)
 
 from tusk.backend import interrupts
 from tusk.backend.wire_destination import column_formats, describe
+from tusk.catalog.oids import INT2OID, INT4OID, INT8OID
 from tusk.commands.completion import command_tag, with_row_count
 from tusk.commands.portals import plan_columns
 from tusk.config import settings
 from tusk.memory import _interrupts
 from tusk.sql.execute import Executor
 from tusk.sql.execute._row_encoder import RowEncoder
-from tusk.sql.nodes import CMD_DELETE, CMD_INSERT, CMD_SELECT, CMD_UPDATE
+from tusk.sql.nodes import (
+    CMD_DELETE, CMD_INSERT, CMD_SELECT, CMD_UPDATE, TRANS_STMT_BEGIN, TRANS_STMT_COMMIT, TRANS_STMT_START)
 from tusk.stats import session_info
 from tusk.stats._activity import STATE_RUNNING, report_activity
 from tusk.stats.title import set_title
+from tusk.transaction.xact import begin_transaction_block, end_transaction_block
 from tusk.types.codec import codec_for
 
 cdef bytes BIND_COMPLETE = b"2\x00\x00\x00\x04"
 cdef bytes NO_DATA = b"n\x00\x00\x00\x04"
 cdef int SELECT = CMD_SELECT
+_SAFE_DIGITS = {INT2OID: 4, INT4OID: 9, INT8OID: 18}
 cdef tuple PLANNABLE = (CMD_SELECT, CMD_INSERT, CMD_UPDATE, CMD_DELETE)
 
 
@@ -43,6 +47,7 @@ cdef class FastPlan:
     cdef readonly list columns
     cdef readonly list inputs           # text decoder of each parameter
     cdef readonly list receivers
+    cdef readonly list digits           # how many plain digits a parameter takes as an integer for certain; 0: no integer
     cdef dict encoders
     cdef dict described
 
@@ -56,6 +61,7 @@ cdef class FastPlan:
         self.columns = plan_columns(planned) if self.is_select else []
         self.inputs = [codec.input for codec in codecs]
         self.receivers = [codec.receive for codec in codecs]
+        self.digits = [_SAFE_DIGITS.get(oid, 0) for oid in source.param_types]
         self.encoders = {}
         self.described = {}
 
@@ -125,6 +131,53 @@ cdef int _rest(bytes buffer, Py_ssize_t at) noexcept:
     return described
 
 
+cdef str transaction_tag(source):
+    """BEGIN or COMMIT for a prepared transaction statement without options, else None."""
+    described = source.described
+    found = described.get("transaction", False)
+    if found is False:
+        statement = source.raw.stmt if source.raw is not None else None
+        found = None
+        if type(statement).__name__ == "TransactionStmt" and not statement.options and not statement.chain:
+            if statement.kind in (TRANS_STMT_BEGIN, TRANS_STMT_START):
+                found = "BEGIN"
+            elif statement.kind == TRANS_STMT_COMMIT:
+                found = "COMMIT"
+        described["transaction"] = found
+    return found
+
+
+cdef bint _run_transaction(session, source, str tag, bint described, Py_ssize_t stream_end) except -1:
+    """BEGIN and COMMIT: the state machine and an answer."""
+    if tag == "BEGIN" and is_transaction_block():
+        return False            # a warning is due
+    if tag == "COMMIT" and (is_aborted_transaction_block_state() or not is_transaction_block()):
+        return False
+    session.connection._at = stream_end - 5
+    session.doing_extended = True
+    info = session_info.current
+    info.query = source.text
+    info.command_tag = tag
+    report_activity(STATE_RUNNING, source.text.encode("utf-8", "surrogateescape"))
+    set_current_statement_start_timestamp()
+    if settings.log_statement != "none":
+        interrupts.log_statement(source.text)
+    set_title(tag)
+    session.start_command()
+    if tag == "BEGIN":
+        begin_transaction_block()
+        answer = [BIND_COMPLETE + NO_DATA if described else BIND_COMPLETE, b"C\x00\x00\x00\x0aBEGIN\x00"]
+    else:
+        if not end_transaction_block(False):
+            return False
+        answer = [BIND_COMPLETE + NO_DATA if described else BIND_COMPLETE, b"C\x00\x00\x00\x0bCOMMIT\x00"]
+    session.connection._at = stream_end
+    session.doing_extended = False
+    session.finish_command()
+    session.become_ready(answer)
+    return True
+
+
 def run_bind(session, bytes body) -> bool:
     """Carry out a Bind and what came with it; False where it needs the ordinary path and nothing has been done.
 
@@ -148,6 +201,9 @@ def run_bind(session, bytes body) -> bool:
     if prepared is None:
         return False
     source = prepared.source
+    if source.generic is None and source.is_utility and len(body) - length == 7:
+        tag = transaction_tag(source)
+        return tag is not None and _run_transaction(session, source, tag, described, len(buffer))
     if source.generic is None or is_aborted_transaction_block_state():
         return False
     fast = fast_plan(source)
@@ -206,7 +262,10 @@ def run_bind(session, bytes body) -> bool:
         if code == 1:
             values.append(fast.receivers[i](data))
         elif code == 0:
-            values.append(fast.inputs[i]((<bytes> data).decode(), -1))
+            if 0 < len(<bytes> data) <= <int> fast.digits[i] and (<bytes> data).isdigit():
+                values.append(int(data))
+            else:
+                values.append(fast.inputs[i]((<bytes> data).decode(), -1))
         else:
             return False
     cdef list answer = [BIND_COMPLETE]

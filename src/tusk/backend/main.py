@@ -5,7 +5,9 @@ Runs in a process forked for one connection, also for one that is only told why 
 
 from __future__ import annotations
 
+import importlib
 import os
+import pkgutil
 import platform
 import secrets
 import signal
@@ -56,7 +58,16 @@ def version_string() -> str:
 def preload() -> None:
     """Postmaster, before the first fork: bring in what every backend will need."""
     load_all_commands()
+    for package in ("tusk.types", "tusk.sql.execute", "tusk.sql.analyze", "tusk.catalog", "tusk.backend"):
+        _import_all(package)
     preload_catalogs()
+
+
+def _import_all(package: str) -> None:
+    """Import every module of a package: what is imported after the fork is imported once for each client."""
+    for module in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
+        if not module.ispkg and not module.name.endswith((".coverage", "bench", "__main__")):
+            importlib.import_module(module.name)
 
 
 def last_activity(pid: int) -> str:
