@@ -209,6 +209,15 @@ cdef class Executor:
         self.estate.processed += n
         return batch
 
+    def rewind(self):
+        """Back to before the first row."""
+        self.held = None
+        if self.scrollable:
+            self.position = 0
+            return
+        self.at_end = False
+        self.top.rescan(frozenset())
+
     def run(self, int64_t limit=0, int direction=FORWARD):
         """Batches, at most limit rows in all (0: everything)."""
         cdef Batch batch
