@@ -27,6 +27,7 @@ from tusk.transaction import _snapshot as snapshots
 from tusk.transaction import xact
 
 FORWARD, BACKWARD = 1, -1
+FETCH_ALL = 0x7FFFFFFFFFFFFFFF  # howMany of FETCH ALL, as the grammar has it
 
 
 class Strategy(Enum):
@@ -332,7 +333,7 @@ class Portal:
     # Cursors
 
     def fetch(self, direction: Any, count: int, destination: DestReceiver) -> int:
-        """FETCH and MOVE (PortalRunFetch); ``count`` may be enums.FETCH_ALL. Returns the number of rows."""
+        """FETCH and MOVE (PortalRunFetch); ``count`` may be FETCH_ALL. Returns the number of rows."""
         self._check_runnable()
         self.running = True
         try:
@@ -365,7 +366,7 @@ class Portal:
         forward = direction == enums.FETCH_FORWARD
         if count == 0:
             return self._refetch(destination)
-        limit = 0 if count == enums.FETCH_ALL else count
+        limit = 0 if count == FETCH_ALL else count
         return self._step(limit, FORWARD if forward else BACKWARD, destination)
 
     def _refetch(self, destination: DestReceiver) -> int:
