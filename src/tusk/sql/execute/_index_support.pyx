@@ -15,8 +15,8 @@ from tusk.access.nbtree.keys import set_key_describer
 from tusk.catalog import acl
 from tusk.catalog.cache import NAMESPACEOID, RELOID, lookup
 from tusk.catalog.session import session
-from tusk.sql.deparse.context import PRETTY_INDENT, PRETTY_PAREN, PRETTY_SCHEMA
-from tusk.sql.deparse.objects import index_text
+from tusk.sql.deparse.indexes import index_definition
+from tusk.sql.deparse.writer import PRETTY_INDENT, PRETTY_PAREN, PRETTY_SCHEMA
 from tusk.sql.execute import support
 from tusk.sql.execute._result_relation import parsed_tree
 from tusk.sql.nodes import CMD_SELECT, PlannedStmt
@@ -69,7 +69,7 @@ def describe_key(Relation index, bytes itup):
             for i in range(index.indnkeyatts):
                 if index.indkey[i] == 0 or not acl.attribute_aclcheck(index.heap_oid, index.indkey[i], role, ACL_SELECT):
                     return None
-    names = [index_text(index.rd_id, i + 1, None, True, _PRETTY) for i in range(index.indnkeyatts)]
+    names = [index_definition(index.rd_id, _PRETTY, column=i + 1, attributes_only=True) for i in range(index.indnkeyatts)]
     index_deform_tuple(<const IndexTupleData *> <const char *> itup, &index.desc.c, values, nulls)
     shown = []
     for i in range(index.indnkeyatts):
