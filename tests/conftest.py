@@ -1,6 +1,7 @@
 """Fixtures for all tests: a Tusk server and a real one, shared by the session, and directories that servers can use."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -60,8 +61,19 @@ def oracle():
         yield server
 
 
+@pytest.fixture(scope="session")
+def cluster():
+    """A fresh cluster that was never started, for copying."""
+    from tusk.cli.server import Server
+
+    server = Server()
+    server.initialize()
+    yield server.data
+    server.close()
+
+
 @pytest.fixture
-def new_server():
+def new_server(cluster):
     """A function that makes servers of the test's own (options of tusk.Server), stopped at its end."""
     from tusk.cli.server import Server
 
@@ -70,6 +82,8 @@ def new_server():
     def make(**options):
         server = Server(**options)
         made.append(server)
+        if server.is_throw_away and not {"password", "initdb_options"} & set(options):
+            subprocess.run(["cp", "-a", cluster, server.home / "data"], check=True)
         server.start()
         return server
 

@@ -304,8 +304,7 @@ def test_unknown_message_type_ends_the_session(session):
 
 def test_oversized_message_ends_the_session(session):
     session.raw(b"B" + struct.pack("!i", 0x7FFFFFFF))
-    (error,) = errors(session.until(b"E"))
-    assert (error["S"], error["C"]) == ("FATAL", "08P01")
+    assert session.until(b"E") == []       # said in the log only: the client may not be one at all
 
 
 def test_truncated_bind_is_an_error_only(session):

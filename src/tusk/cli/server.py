@@ -28,7 +28,7 @@ _POLL_S = 0.005
 _PORT_ATTEMPTS = 5
 _STOP_SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 # What a server may forgo whose data nobody keeps. Settings given by the caller win.
-_THROW_AWAY_SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+_THROW_AWAY_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
 
 
 class ServerError(RuntimeError):
