@@ -24,7 +24,8 @@ from tusk.sql.analyze.collate import assign_expr_collations
 from tusk.sql.analyze.expressions import transform_expr
 from tusk.sql.analyze.state import ExprKind
 from tusk.sql.analyze.typenames import column_collation, type_name_oid_typmod
-from tusk.sql.deparse.objects import constraint_text, index_text
+from tusk.sql.deparse.constraints import constraint_definition
+from tusk.sql.deparse.indexes import index_definition
 from tusk.sql.nodes import enums, make
 from tusk.sql.nodes.nodefuncs import expr_type
 from tusk.sql.nodes.primitives import CoerceToDomain, Const, FuncExpr, RelabelType, Var
@@ -258,7 +259,7 @@ def _remember_index(work: Work, index: int) -> None:
     address = ObjectAddress(oa.CLASS, index)
     if any(item.address == address for item in work.rebuild):
         return
-    text = index_text(index, with_tablespace=True)
+    text = index_definition(index, 0)
     work.rebuild.append(Dependent(address, work.relid, str(text), at.PASS_OLD_INDEX, _comment(oa.CLASS, index)))
 
 
@@ -270,12 +271,7 @@ def _remember_constraint(work: Work, constraint: int) -> None:
         return
     if row.contypid:
         raise feature_not_supported("changing a type that a domain's constraint uses")
-    from tusk.sql.deparse.objects import qualified_relation
-
-    text = (
-        f"ALTER TABLE ONLY {qualified_relation(row.conrelid)} ADD CONSTRAINT {quote_identifier(row.conname)} "
-        f"{constraint_text(constraint)}"
-    )
+    text = str(constraint_definition(constraint, 0, True))
     number = at.PASS_OLD_INDEX if row.contype in "pux" else at.PASS_OLD_CONSTRAINT
     work.rebuild.append(Dependent(address, row.conrelid, text, number, _comment(oa.CONSTRAINT, constraint)))
 
