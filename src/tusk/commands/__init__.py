@@ -7,7 +7,7 @@ from tusk.commands.functions import load_all_functions
 # Modules that register statement handlers when they are imported.
 _MODULES = (
     "alter_objects", "alter_table", "comments", "copy", "cursors", "database", "drop", "indexes", "prepared", "roles", "schemas", "sequence_functions",
-    "sequences", "tables", "transactions", "truncate", "variables", "views",
+    "sequences", "tables", "transactions", "truncate", "vacuum", "variables", "views",
 )  # fmt: skip
 
 

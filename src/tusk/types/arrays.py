@@ -369,6 +369,22 @@ class ArrayCodec(Codec):
         return b"".join(parts)
 
 
+class AnyArrayCodec(ArrayCodec):
+    """An array of any type, as pg_statistic holds them: the element type stands in the value."""
+
+    __slots__ = ()
+
+    def from_disk(self, data: Buffer) -> Array:
+        element_type = int.from_bytes(bytes(data[8:12]), "little")
+        return array_from_disk(data, codec_for(element_type))
+
+    def input(self, text: str, typmod: int = -1, ctx: CallContext | None = None) -> Array:
+        raise SqlError(errcode.FEATURE_NOT_SUPPORTED, "cannot accept a value of type anyarray")
+
+    def receive(self, data: Buffer, typmod: int = -1) -> Array:
+        raise SqlError(errcode.FEATURE_NOT_SUPPORTED, "cannot accept a value of type anyarray")
+
+
 def _receive(data: Buffer, element_type: int, typmod: int) -> Array:
     def insufficient() -> SqlError:
         return SqlError(errcode.PROTOCOL_VIOLATION, "insufficient data left in message")
@@ -484,6 +500,7 @@ def _array_factory(info: TypeInfo) -> Codec | None:
 
 
 register_codec_factory(_array_factory)
+register_codec(AnyArrayCodec, 2277)
 
 
 @function("array_in", context=True)
