@@ -259,7 +259,7 @@ def _remember_index(work: Work, index: int) -> None:
     address = ObjectAddress(oa.CLASS, index)
     if any(item.address == address for item in work.rebuild):
         return
-    text = index_definition(index, 0)
+    text = index_definition(index, 0, with_tablespace=True)
     work.rebuild.append(Dependent(address, work.relid, str(text), at.PASS_OLD_INDEX, _comment(oa.CLASS, index)))
 
 
@@ -271,7 +271,7 @@ def _remember_constraint(work: Work, constraint: int) -> None:
         return
     if row.contypid:
         raise feature_not_supported("changing a type that a domain's constraint uses")
-    text = str(constraint_definition(constraint, 0, True))
+    text = str(constraint_definition(constraint, 0, full=True))
     number = at.PASS_OLD_INDEX if row.contype in "pux" else at.PASS_OLD_CONSTRAINT
     work.rebuild.append(Dependent(address, row.conrelid, text, number, _comment(oa.CONSTRAINT, constraint)))
 

@@ -11,6 +11,7 @@ from tusk.catalog.cache import (
     PARTRELID,
     RELOID,
     STATEXTOID,
+    TABLESPACEOID,
     lookup,
 )
 from tusk.catalog.names import quote_identifier, quote_qualified_identifier
@@ -77,6 +78,7 @@ def index_definition(
     column: int = 0,
     attributes_only: bool = False,
     exclusion_operators: tuple[int, ...] | None = None,
+    with_tablespace: bool = False,
 ) -> str | None:
     """CREATE INDEX, or EXCLUDE USING of a constraint, or one column's definition (pg_get_indexdef_worker)."""
     row, rel = lookup(INDEXRELID, index), lookup(RELOID, index)
@@ -115,6 +117,8 @@ def index_definition(
     text += " NULLS NOT DISTINCT" if row.indnullsnotdistinct else ""
     if rel.reloptions:
         text += f" WITH ({nm.options_text(rel.reloptions)})"
+    if with_tablespace and rel.reltablespace:
+        text += f" TABLESPACE {quote_identifier(lookup(TABLESPACEOID, rel.reltablespace).spcname)}"
     if row.indpred is not None:
         predicate = stored_expression(row.indpred, relid, flags)
         text += f" WHERE {predicate}" if exclusion_operators is None else f" WHERE ({predicate})"
