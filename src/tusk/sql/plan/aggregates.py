@@ -14,8 +14,8 @@ from tusk.sql.plan.structures import fingerprint
 _ANYELEMENT, _ANYARRAY = {2283, 2776, 3500, 5077, 5079}, {2277, 5078}
 
 
-def settle_aggregates(plan: Any, found: list[Any] | None = None) -> None:
-    """Number the aggregates of an Agg node; ``found`` collects them instead where it is given."""
+def settle_aggregates(plan: Any) -> None:
+    """Number the aggregates of an Agg node."""
     aggs: list[Aggref] = []
 
     def visit(node: Any, level: int) -> Any:
@@ -25,9 +25,6 @@ def settle_aggregates(plan: Any, found: list[Any] | None = None) -> None:
         return None
 
     walk_levels([[entry.expr for entry in plan.targetlist], plan.qual], visit)
-    if found is not None:
-        found.extend(aggs)
-        return
     by_call: dict[Any, int] = {}
     by_transition: dict[Any, int] = {}
     for agg in aggs:

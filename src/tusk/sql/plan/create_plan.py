@@ -523,16 +523,8 @@ def _grouping_sets(root: Root, path: Path) -> Any:
         top.chain = rest
     top.targetlist, top.qual, top.lefttree = path.target, path.info["having"], plan
     settle_aggregates(top)
-    if any(agg.aggorder or agg.aggdistinct for agg in _aggs_of(top)):
-        raise feature_not_supported("GROUPING SETS with DISTINCT or ORDER BY in aggregates")
     _settle_grouping_functions(top, where)
     return top
-
-
-def _aggs_of(plan: Any) -> list[Any]:
-    from_aggregates: list[Any] = []
-    settle_aggregates(plan, found=from_aggregates)
-    return from_aggregates
 
 
 def _hashed_set(plan: Any, refs: list[int], by_ref: dict[int, Any], where: dict[int, int], path: Path) -> Any:

@@ -12,6 +12,7 @@ from tusk.sql.plan.exprs import and_list, contains_agg, contains_subplan, is_vol
 from tusk.sql.plan.fold import fold_constants
 from tusk.sql.plan.jointree import add_base_rels, deconstruct, finish_base_rels, note_lateral_references
 from tusk.sql.plan.joins import join_all
+from tusk.sql.plan.multiexpr import split_multiexpr
 from tusk.sql.plan.pathkeys import pathkeys_for_clauses
 from tusk.sql.plan.scans import set_base_paths
 from tusk.sql.plan.setrefs import finish_statement
@@ -41,6 +42,8 @@ def plan_query(
     )  # fmt: skip
     if query.commandType == enums.CMD_MERGE:
         raise feature_not_supported("MERGE")
+    if query.commandType in (enums.CMD_UPDATE, enums.CMD_INSERT):
+        split_multiexpr(query)
     if query.cteList:
         subselect.process_ctes(root)
     prepjointree.remove_useless_results(root)

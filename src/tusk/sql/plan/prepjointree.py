@@ -214,8 +214,11 @@ def _convert_exists(root: Root, link: SubLink, available: int, *, negated: bool)
     if not upper or upper & ~available:
         return None
     offset = len(root.parse.rtable)
-    root.parse.rtable.extend(_absorb_permissions(root.parse, query))
-    body = offset_vars(query.jointree, offset)
+    entries = _absorb_permissions(root.parse, query)
+    for entry in entries:
+        _adjust_entry(entry, offset)
+    root.parse.rtable.extend(entries)
+    body = increment_sublevels_up(offset_vars(query.jointree, offset), -1, 1)
     where = increment_sublevels_up(offset_vars(where, offset), -1, 1)
     if contains_subplan(where):
         root.parse.hasSubLinks = True

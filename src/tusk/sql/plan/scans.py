@@ -103,14 +103,19 @@ def _function_path(root: Root, rel: Rel) -> None:
     expense = 0.0
     for item in rel.rte.functions:
         call = item.funcexpr
-        estimate = 1.0
-        if getattr(call, "funcretset", False):
-            row = lookup(c.PROCOID, call.funcid)
-            estimate = _series_rows(call) or float(row.prorows)
-        rows = max(rows, estimate)
+        rows = max(rows, call_rows(call))
         expense += sum(cost.eval_cost(call))
     rel.lateral = _lateral_relids(root, rel.rte.functions)
     _simple_path(root, rel, "FunctionScan", rows, 0, startup=expense)
+
+
+def call_rows(call: Any) -> float:
+    """How many rows a call is expected to return."""
+    if getattr(call, "funcretset", False):
+        return _series_rows(call) or float(lookup(c.PROCOID, call.funcid).prorows)
+    if getattr(call, "opretset", False):
+        return float(lookup(c.PROCOID, function_of(call)).prorows)
+    return 1.0
 
 
 def _series_rows(call: Any) -> float:

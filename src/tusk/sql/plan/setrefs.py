@@ -384,6 +384,9 @@ def _finalize(plan: Any, glob: Any, sub_ext: list[frozenset[int]]) -> set[int]:
     if plan is None:
         return set()
     own: set[int] = set()
+    for init in plan.initPlan:
+        for param_id in init.setParam:
+            glob.init_externals[param_id] = sub_ext[init.plan_id - 1]
     for name, field, _ in plan.FIELDS:
         if field in ("node", "list") and name not in _SKIPPED:
             own |= _own_params(getattr(plan, name))
@@ -391,12 +394,17 @@ def _finalize(plan: Any, glob: Any, sub_ext: list[frozenset[int]]) -> set[int]:
     if type(plan) is Agg:
         inputs = _aggregates_of(plan)
         plan.aggParams = frozenset(_own_params(inputs))
+        for param_id in [param for param in plan.aggParams if param in glob.init_externals]:
+            plan.aggParams |= glob.init_externals[param_id]
     if type(plan) is CteScan:
         own.add(plan.cteParam)
     elif type(plan) is WorkTableScan:
         own.add(plan.wtParam)
     elif type(plan) in (LockRows, ModifyTable):
         own.discard(plan.epqParam)
+    # What an initplan depends on changes the nodes that read its result.
+    for param_id in [param for param in own if param in glob.init_externals]:
+        own |= glob.init_externals[param_id]
     below: set[int] = set()
     for name in _CHILD_FIELDS:
         child = getattr(plan, name, None)

@@ -58,6 +58,7 @@ class Global:
     relation_oids: set[int] = field(default_factory=set)
     param_types: list[int] = field(default_factory=list)
     last_plan_node_id: int = 0
+    init_externals: dict[int, frozenset[int]] = field(default_factory=dict)     # initplan's result -> what it needs
 
     def new_param(self, type_oid: int) -> int:
         """A new PARAM_EXEC slot."""

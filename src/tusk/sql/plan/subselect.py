@@ -176,18 +176,11 @@ def build_subplan(
         plan.setParam = [param_id]
         root.init_plans.append(plan)
         result = make_exec_param(param_id, type_oid, typmod, collation)
-    elif not correlated and kind in (enums.ROWCOMPARE_SUBLINK, enums.MULTIEXPR_SUBLINK):
+    elif not correlated and kind == enums.ROWCOMPARE_SUBLINK:
         ids = [root.glob.new_param(expr_type(column)) for column in columns]
         plan.setParam = ids
         root.init_plans.append(plan)
-        if kind == enums.ROWCOMPARE_SUBLINK:
-            result = _replace_sublink_params(testexpr, ids)
-        else:
-            plan.isInitPlan = True
-            result = _multiexpr_null(root, link, ids)
-    elif kind == enums.MULTIEXPR_SUBLINK:
-        plan.setParam = [root.glob.new_param(expr_type(column)) for column in columns]
-        root.cte_paths[-link.subLinkId] = (sub_root, plan.setParam)  # type: ignore[assignment]
+        result = _replace_sublink_params(testexpr, ids)
     elif testexpr is not None:
         ids = [root.glob.new_param(expr_type(column)) for column in columns]
         plan.paramIds = ids
@@ -196,11 +189,6 @@ def build_subplan(
             plan.useHashTable = True
     plan.plan_name = f"{'InitPlan' if result is not plan else 'SubPlan'} {plan.plan_id}"
     return result
-
-
-def _multiexpr_null(root: Root, link: SubLink, ids: list[int]) -> Any:
-    root.cte_paths[-link.subLinkId] = (None, ids)  # type: ignore[assignment]
-    return None
 
 
 def _scalar_type(kind: Any, first: Any) -> tuple[int, int, int]:

@@ -149,11 +149,10 @@ def window_functions(tree: Any) -> list[WindowFunc]:
     return found
 
 
-def split_sets(target: list[TargetEntry]) -> list[TargetEntry] | None:
-    """The target of a ProjectSet below ``target``: its innermost set-returning calls and everything else it needs.
-
-    None where the list can be computed by one ProjectSet itself (calls stand at the top of their entries).
-    """
+def split_sets(target: list[TargetEntry], done: set[Any]) -> list[TargetEntry] | None:
+    """The target of the next ProjectSet on the way to ``target``: the set-returning calls that depend on no other one
+    that is still to do, and everything else that is needed. ``done`` has the fingerprints of those computed already
+    and grows. None where no call is left to do, ``target`` itself where all stand at the top of their entries."""
     inner: list[Any] = []
     nested = False
 
@@ -164,30 +163,33 @@ def split_sets(target: list[TargetEntry]) -> list[TargetEntry] | None:
             return any([look(item, False) for item in node])
         if not isinstance(node, Node) or type(node) is Query:
             return False
+        if done and fingerprint(node) in done:
+            return False
         for child in children(node):
             below |= look(child, False)
         if returns_set(node):
             if not below:
                 inner.append(node)
-            else:
-                nested = True
-            if not top:
+            if below or not top:
                 nested = True
             return True
         return below
 
     for entry in target:
         look(entry.expr, True)
-    if not nested:
+    if not inner:
         return None
+    if not nested:
+        return target
     builder = TargetBuilder()
-    stop = {fingerprint(call) for call in inner}
+    stop = {fingerprint(call) for call in inner} | done
     for entry in target:
         if entry.ressortgroupref and fingerprint(entry.expr) in stop:
             builder.add(entry.expr, entry.ressortgroupref)
     for entry in target:
         for part in parts_of(entry.expr, into_aggs=False, into_windows=False, stop=stop):
             builder.add(part)
+    done |= stop
     return builder.entries
 
 

@@ -10,10 +10,11 @@ from tusk.errors import feature_not_supported
 from tusk.sql.nodes import Aggref, Const, GroupingSet, SortGroupClause, TargetEntry, enums
 from tusk.sql.nodes.nodefuncs import walk_levels
 from tusk.sql.plan import cost
-from tusk.sql.plan.exprs import and_list, contains_set
+from tusk.sql.plan.exprs import and_list, contains_set, returns_set
 from tusk.sql.plan.fold import estimate_expression
 from tusk.sql.plan.joins import sort_path
 from tusk.sql.plan.pathkeys import contained_in, pathkeys_for_clauses
+from tusk.sql.plan.scans import call_rows
 from tusk.sql.plan.selectivity import group_count
 from tusk.sql.plan.structures import Path, Rel, Root
 from tusk.sql.plan.targets import (
@@ -54,17 +55,25 @@ def project(path: Path, target: list[TargetEntry]) -> Path:
 
 def project_sets(path: Path, target: list[TargetEntry]) -> Path:
     """ProjectSet, in as many steps as nested set-returning calls need."""
-    if not contains_set([entry.expr for entry in target]):
-        return project(path, target)
-    below = split_sets(target)
-    if below is not None:
-        return project(project_sets(path, below), target)
-    startup, per_row = cost.eval_cost([entry.expr for entry in target])
-    rows = path.rows * 10
-    return Path(
-        "ProjectSet", path.rel, rows, path.startup + startup, path.total + (settings.cpu_tuple_cost + per_row) * rows,
-        path.pathkeys, path.outer_rels, [path], {}, target, path.disabled,
-    )  # fmt: skip
+    done: set[Any] = set()
+    while True:
+        step = split_sets(target, done)
+        if step is None:
+            return project(path, target)
+        startup, per_row = cost.eval_cost([entry.expr for entry in step])
+        rows = path.rows * _set_rows(step)
+        path = Path(
+            "ProjectSet", path.rel, rows, path.startup + startup,
+            path.total + (settings.cpu_tuple_cost + per_row) * rows, path.pathkeys, path.outer_rels, [path], {}, step,
+            path.disabled,
+        )  # fmt: skip
+        if step is target:
+            return path
+
+
+def _set_rows(target: list[TargetEntry]) -> float:
+    """How many rows the calls make of one."""
+    return max((call_rows(entry.expr) for entry in target if returns_set(entry.expr)), default=1.0)
 
 
 def plan_upper(root: Root, join_rel: Rel) -> Path:
