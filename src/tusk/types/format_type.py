@@ -7,9 +7,9 @@ from tusk.types.text import quote_identifier
 # Names that SQL has for built-in types; the rest go by their typname.
 SQL_NAMES = {
     16: "boolean", 20: "bigint", 21: "smallint", 23: "integer", 700: "real", 701: "double precision",
-    1042: "character", 1043: "character varying", 1083: "time without time zone", 1114: "timestamp without time zone",
-    1184: "timestamp with time zone", 1266: "time with time zone", 1560: "bit", 1562: "bit varying",
-    1186: "interval", 1700: "numeric",
+    114: "json", 1042: "character", 1043: "character varying", 1083: "time without time zone",
+    1114: "timestamp without time zone", 1184: "timestamp with time zone", 1266: "time with time zone", 1560: "bit",
+    1562: "bit varying", 1186: "interval", 1700: "numeric",
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from tusk.access._relation import Relation
 from tusk.catalog import acl, relmap
 from tusk.catalog import cache as c
 from tusk.catalog._relcache import relation_close, try_relation_open
@@ -22,8 +23,8 @@ _TABLESPACE_VERSION = "PG_18_202506291"
 _HAS_STORAGE = "rStmi"
 
 
-def _fork_bytes(rel: object, fork: int) -> int:
-    locator, backend = rel.locator, rel.backend  # type: ignore[attr-defined]  # compiled Relation
+def _fork_bytes(rel: Relation, fork: int) -> int:
+    locator, backend = rel.locator, rel.rd_backend
     return _smgr.nblocks(locator, fork, backend) * _BLOCK if _smgr.exists(locator, fork, backend) else 0
 
 
@@ -211,7 +212,7 @@ def pg_relation_filepath(oid: int) -> str | None:
     if rel is None:
         return None
     try:
-        return _smgr.path_of(*rel.locator, rel.backend, 0)
+        return _smgr.path_of(*rel.locator, rel.rd_backend, 0)
     finally:
         relation_close(rel, 1)
 
