@@ -153,6 +153,7 @@ cdef bint _run_transaction(session, source, str tag, bint described, Py_ssize_t 
         return False            # a warning is due
     if tag == "COMMIT" and (is_aborted_transaction_block_state() or not is_transaction_block()):
         return False
+    session.portals.drop("")
     session.connection._at = stream_end - 5
     session.doing_extended = True
     info = session_info.current
@@ -191,7 +192,7 @@ def run_bind(session, bytes body) -> bool:
     connection = session.connection
     cdef bytes buffer = connection._in
     described = _rest(buffer, connection._at)
-    if described < 0 or p == end or p[0] != 0 or session.portals.find("") is not None:
+    if described < 0 or p == end or p[0] != 0:
         return False
     length = body.find(b"\0", 1)
     if length < 0:
@@ -201,7 +202,7 @@ def run_bind(session, bytes body) -> bool:
     if prepared is None:
         return False
     source = prepared.source
-    if source.generic is None and source.is_utility and len(body) - length == 7:
+    if source.generic is None and source.is_utility and len(source.param_types) == 0:
         tag = transaction_tag(source)
         return tag is not None and _run_transaction(session, source, tag, described, len(buffer))
     if source.generic is None or is_aborted_transaction_block_state():
@@ -244,7 +245,8 @@ def run_bind(session, bytes body) -> bool:
     cdef tuple results = ()
     for i in range(nresults):
         results += (u16(p + 2 * i),)
-    # From here on it is this path's.
+    # From here on it is this path's. Binding the unnamed portal ends the one that may still be there.
+    session.portals.drop("")
     connection._at = len(buffer) - 5
     session.doing_extended = True
     _begin(session, source.text, fast)
@@ -282,11 +284,12 @@ def run_bind(session, bytes body) -> bool:
 def run_simple(session, source, list values) -> bool:
     """Carry out a simple query through its cached plan; False where that is not possible and nothing has been done."""
     cdef FastPlan fast
-    if source.generic is None or session.portals.find("") is not None:
+    if source.generic is None:
         return False
     fast = fast_plan(source)
     if fast is None or not _still_good(source):
         return False
+    session.portals.drop("")
     set_title(fast.tag)
     session_info.current.command_tag = fast.tag
     cdef list answer = [fast.description(())] if fast.is_select else []
