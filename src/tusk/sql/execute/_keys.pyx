@@ -202,6 +202,7 @@ cdef int compare_blank_padded(Datum a, Datum b) noexcept:
 cdef int key_compare(const KeyInfo *key, Datum a, Datum b) except? -2:
     """Three-way comparison of two values that are not null, ascending."""
     cdef int kind = key.kind
+    cdef uint32_t size
     if kind == KEY_INT:
         return (<int64_t> a > <int64_t> b) - (<int64_t> a < <int64_t> b)
     if kind == KEY_UINT32:
@@ -221,6 +222,13 @@ cdef int key_compare(const KeyInfo *key, Datum a, Datum b) except? -2:
         return compare_numeric(a, b)
     if kind == KEY_NAME and key.bytewise:
         return strncmp(<char *> a, <char *> b, 64)
+    if kind == KEY_TEXT or kind == KEY_BPCHAR:
+        # In whatever collation: the same bytes are the same string.
+        if not varatt_needs_detoast(<void *> a) and not varatt_needs_detoast(<void *> b):
+            size = varsize_any_exhdr(<void *> a)
+            if size == varsize_any_exhdr(<void *> b) and \
+                    memcmp(vardata_any(<void *> a), vardata_any(<void *> b), size) == 0:
+                return 0
     return key.compare(a, b, key.state)
 
 
