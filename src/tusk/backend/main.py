@@ -5,6 +5,7 @@ Runs in a process forked for one connection, also for one that is only told why 
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import pkgutil
@@ -37,6 +38,7 @@ from tusk.config.parameters import REPORTED
 from tusk.config.registry import take_changed_reported
 from tusk.errors import Fatal, Message, Panic, Severity, SqlError, errcode, report, set_report_sink
 from tusk.memory import _interrupts, _process, _procsignal
+from tusk.sql.parse import parse
 from tusk.stats import _activity, serverlog, session_info, title
 from tusk.stats.backend_types import BackendType
 from tusk.storage import _sync
@@ -61,6 +63,9 @@ def preload() -> None:
     for package in ("tusk.types", "tusk.sql.execute", "tusk.sql.analyze", "tusk.catalog", "tusk.backend"):
         _import_all(package)
     preload_catalogs()
+    parse("SELECT 1")       # loads the parser's library
+    # A backend makes few cycles; what it inherits is frozen, and a full collection would touch (and so copy) pages.
+    gc.set_threshold(20000, 50, 100)
 
 
 def _import_all(package: str) -> None:
