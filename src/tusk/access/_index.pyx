@@ -7,7 +7,7 @@ to everybody, the scan is told, so that the method can mark the index entry and 
 from libc.stdint cimport uint8_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
-from tusk._types cimport Datum, ItemPointerData, Oid
+from tusk._types cimport Datum, ItemPointerData
 from tusk.access cimport _compare
 from tusk.access._relation cimport Relation
 from tusk.access._tuple cimport INDEX_MAX_KEYS, HeapTupleData, heap_getattr, heap_getsysattr

@@ -4,7 +4,6 @@ Simple deletion asks about entries that a scan found dead, and their neighbours 
 deletion about a whole index page in the hope of finding old versions, visiting a few heap blocks at most.
 """
 
-from libc.stdint cimport int16_t, uint8_t, uint32_t
 from libc.stdlib cimport free, malloc, qsort
 from libc.string cimport memcpy
 from tusk._types cimport (

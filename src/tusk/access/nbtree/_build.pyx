@@ -5,7 +5,7 @@ its low key to the level above. Equal tuples of a non-unique index whose operato
 equality" are merged into posting lists first. Finished pages go to a sink, which may write, log or keep them.
 """
 
-from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memmove, memset
 from tusk._types cimport BLCKSZ, BlockNumber, Datum, ItemPointerData, OffsetNumber, maxalign

@@ -1,12 +1,12 @@
 """Checking a b-tree's structure (what contrib/amcheck's bt_index_parent_check checks).
 
 The index is read whole; nobody may change it meanwhile (the caller holds a share lock on the table). Checked are: links
-between pages of a level, the order of items, separators against items on both sides and against the pages below, posting
-lists, line pointers, leftovers of splits and deletions, and that every TID is there once. With a heap: that every row
-that is visible to the snapshot has its entry.
+between pages of a level, the order of items, separators against items on both sides and against the pages below,
+posting lists, line pointers, leftovers of splits and deletions, and that every TID is there once. With a heap: that
+every row that is visible to the snapshot has its entry.
 """
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 from tusk._types cimport (
@@ -15,7 +15,7 @@ from tusk._types cimport (
 from tusk.access._index cimport IndexFormer
 from tusk.access._relation cimport Relation
 from tusk.access._tuple cimport (
-    INDEX_SIZE_MASK, HeapTupleData, IndexTupleData, index_form_tuple_into, index_tuple_form_size, index_tuple_size,
+    IndexTupleData, index_form_tuple_into, index_tuple_form_size, index_tuple_size,
 )
 from tusk.access.heap._build_scan cimport IndexBuildScan, begin_index_build_scan
 from tusk.access.nbtree._layout cimport *
@@ -28,7 +28,6 @@ from tusk.storage._page cimport (
     ItemIdData, item_id_get_length, item_id_get_offset, item_id_has_storage, item_id_is_redirected, item_id_is_used,
     page_get_item, page_get_item_id, page_get_max_offset, page_header, page_is_new,
 )
-from tusk.transaction._snapshot cimport Snapshot
 
 from tusk.errors import SqlError, errcode
 
@@ -200,7 +199,6 @@ cdef class Checker:
         cdef IndexTupleData *itup
         cdef const IndexTupleData *upper
         cdef const IndexTupleData *high = NULL
-        cdef bint after_incomplete = False
         while block != P_NONE:
             page = self.page(block)
             opaque = bt_opaque(page)
@@ -352,7 +350,7 @@ cdef class Checker:
 
 
 def check_index(Relation index, Relation heap=None, IndexFormer former=None):
-    """Check the structure, and with a heap that all of its rows are there. Raises XX002, or returns what was counted."""
+    """Check the structure, and with a heap that all of its rows are there. Raises XX002, or returns counts."""
     cdef Checker checker = Checker(index)
     cdef BTMetaPageData *meta
     checker.check_tree()

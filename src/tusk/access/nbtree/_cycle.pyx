@@ -1,7 +1,7 @@
 """Cycle ids of running vacuums of b-trees (nbtutils.c).
 
-A page split while a vacuum goes through the index leaves the vacuum's cycle id on both halves, so that the vacuum, which
-reads in block order, knows to look at a right half that landed in a block it has passed already.
+A page split while a vacuum goes through the index leaves the vacuum's cycle id on both halves, so that the vacuum,
+which reads in block order, knows to look at a right half that landed in a block it has passed already.
 """
 
 from libc.stdint cimport int32_t, uint16_t, uint32_t, uintptr_t

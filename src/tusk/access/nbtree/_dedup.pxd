@@ -25,4 +25,5 @@ cdef void dedup_start(BTDedupState *state, IndexTupleData *base, OffsetNumber ba
 cdef bint dedup_save(BTDedupState *state, const IndexTupleData *itup) noexcept
 # Puts the pending tuple at the end of newpage; returns the bytes saved.
 cdef int dedup_finish(char *newpage, BTDedupState *state) except -1
-cdef int bt_dedup_pass(Relation rel, int buf, const IndexTupleData *newitem, uint32_t newitemsz, bint bottomup) except -1
+cdef int bt_dedup_pass(Relation rel, int buf, const IndexTupleData *newitem, uint32_t newitemsz,
+                       bint bottomup) except -1

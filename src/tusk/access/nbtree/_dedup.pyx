@@ -1,14 +1,14 @@
 """Merging equal tuples of a leaf into posting lists, to put off a split (nbtdedup.c)."""
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.stdint cimport uint16_t, uint32_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 from tusk._types cimport BLCKSZ, ItemPointerData, Lsn, OffsetNumber, maxalign
 from tusk.access._relation cimport Relation, relation_needs_wal
-from tusk.access._tuple cimport INDEX_SIZE_MASK, IndexTupleData, index_tuple_size
+from tusk.access._tuple cimport IndexTupleData, index_tuple_size
 from tusk.access.nbtree._build cimport bt_form_posting
 from tusk.access.nbtree._layout cimport *
-from tusk.access.nbtree._page cimport bt_pageinit, index_corrupted, p_firstdatakey, p_rightmost
+from tusk.access.nbtree._page cimport index_corrupted, p_firstdatakey, p_rightmost
 from tusk.access.nbtree._records cimport XLOG_BTREE_DEDUP, BTDedupInterval, SizeOfBtreeDedup, xl_btree_dedup
 from tusk.access.nbtree._split cimport bt_keep_natts_fast
 from tusk.memory._critical cimport critical_end, critical_start
@@ -98,7 +98,9 @@ cdef bint only_one_value(Relation rel, char *page, OffsetNumber minoff, const In
     return bt_keep_natts_fast(rel, newitem, item_at(page, page_get_max_offset(page))) > rel.indnkeyatts
 
 
-cdef int bt_dedup_pass(Relation rel, int buf, const IndexTupleData *newitem, uint32_t newitemsz, bint bottomup) except -1:
+cdef int bt_dedup_pass(
+    Relation rel, int buf, const IndexTupleData *newitem, uint32_t newitemsz, bint bottomup,
+) except -1:
     """Deduplicate a leaf that has no room for newitem; the buffer is locked exclusively and stays so."""
     cdef char *page = buffer_page(buf)
     cdef BTPageOpaqueData *opaque = bt_opaque(page)

@@ -11,7 +11,7 @@ from tusk._types cimport (
     BLCKSZ, BlockNumber, ItemPointerData, Lsn, OffsetNumber, TransactionId, maxalign, tid_block,
 )
 from tusk.access._relation cimport Relation, relation_is_accessible_in_logical_decoding, relation_needs_wal
-from tusk.access._tuple cimport INDEX_SIZE_MASK, IndexTupleData, index_tuple_size
+from tusk.access._tuple cimport IndexTupleData, index_tuple_size
 from tusk.access.heap._index_delete cimport IndexDelete, IndexDeleteOp, heap_index_delete_tuples
 from tusk.access.nbtree._build cimport bt_form_posting
 from tusk.access.nbtree._dedup cimport BTDedupState, bt_dedup_pass, dedup_save, dedup_start
@@ -41,7 +41,9 @@ cdef inline IndexTupleData *item_at(char *page, OffsetNumber offset) noexcept no
     return <IndexTupleData *> page_get_item(page, page_get_item_id(page, offset))
 
 
-cdef IndexTupleData *bt_update_posting(const IndexTupleData *itup, const uint16_t *deletetids, int ndeleted) except NULL:
+cdef IndexTupleData *bt_update_posting(
+    const IndexTupleData *itup, const uint16_t *deletetids, int ndeleted,
+) except NULL:
     cdef ItemPointerData left[2048]
     cdef ItemPointerData *tids = bt_posting(itup)
     cdef int n = bt_nposting(itup)

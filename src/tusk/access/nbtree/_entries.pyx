@@ -3,11 +3,10 @@
 For tests and tools.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memset
 from tusk._types cimport (
-    BLCKSZ, MAIN_FORK, BlockNumber, Datum, ItemPointerData, OffsetNumber, tid_block, tid_offset, tid_set,
+    BLCKSZ, MAIN_FORK, BlockNumber, Datum, ItemPointerData, tid_block, tid_offset, tid_set,
 )
 from tusk.access._compare cimport lookup_comparator
 from tusk.access._index cimport (
@@ -48,8 +47,8 @@ def insert_entry(Relation index, Relation heap, values, tuple tid, str check="no
 
 
 cdef class Keys:
-    """Scan keys from (column from 1, operator, value): operators <, <=, =, >=, >, "is null", "is not null", "any" with a
-    list of values ("< any" etc. too), "row <" etc. with a list of (column, value)."""
+    """Scan keys from (column from 1, operator, value): operators <, <=, =, >=, >, "is null", "is not null", "any" with
+    a list of values ("< any" etc. too), "row <" etc. with a list of (column, value)."""
 
     cdef ScanKeyData *keys
     cdef int n

@@ -3,7 +3,7 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
-from tusk._types cimport BLCKSZ, MAIN_FORK, BlockNumber, Datum, ForkNumber, OffsetNumber, maxalign
+from tusk._types cimport BLCKSZ, MAIN_FORK, BlockNumber, Datum, ForkNumber
 from tusk.access._index cimport IndexFormer
 from tusk.access._relation cimport Relation, relation_needs_wal
 from tusk.access._tuple cimport (
@@ -17,8 +17,8 @@ from tusk.access.nbtree._sort cimport TupleSorter, compare_index_keys
 from tusk.memory._critical cimport critical_end, critical_start
 from tusk.memory._interrupts cimport InterruptPending, check_for_interrupts
 from tusk.storage._buffer cimport (
-    BAS_BULKWRITE, EB_SKIP_EXTENSION_LOCK, RBM_ZERO_AND_LOCK, BufferAccessStrategy, buffer_page, extend_relation_by,
-    free_access_strategy, get_access_strategy, mark_buffer_dirty, read_buffer, relation_nblocks, release_buffer,
+    EB_SKIP_EXTENSION_LOCK, RBM_ZERO_AND_LOCK, buffer_page, extend_relation_by,
+    mark_buffer_dirty, read_buffer, relation_nblocks, release_buffer,
     unlock_release_buffer,
 )
 from tusk.wal._insert cimport log_newpages
@@ -39,8 +39,8 @@ def set_equal_image_finder(function):
 
 # Types whose built-in operator class promises that equal values have equal bytes.
 _IMAGE_TYPES = frozenset({
-    16, 17, 18, 19, 20, 21, 23, 25, 26, 27, 30, 774, 790, 829, 869, 1042, 1082, 1083, 1114, 1184, 1266, 1560, 1562, 2950,
-    3220, 3500, 5069,
+    16, 17, 18, 19, 20, 21, 23, 25, 26, 27, 30, 774, 790, 829, 869, 1042, 1082, 1083, 1114, 1184, 1266, 1560, 1562,
+    2950, 3220, 3500, 5069,
 })
 
 

@@ -18,7 +18,8 @@ cdef struct BTInsertState:
     int postingoff                  # place within the posting list at the found offset; -1: that tuple is dead
 
 # 1; or 0 with UNIQUE_CHECK_PARTIAL when there may be a duplicate. itup carries the heap TID, and may be changed.
-cdef int bt_doinsert(Relation rel, IndexTupleData *itup, int check_unique, bint index_unchanged, Relation heap) except -1
+cdef int bt_doinsert(Relation rel, IndexTupleData *itup, int check_unique, bint index_unchanged,
+                     Relation heap) except -1
 cdef int bt_check_third_page(Relation rel, Relation heap, const IndexTupleData *itup, uint32_t itemsz) except -1
 cdef OffsetNumber bt_binsrch_insert(Relation rel, BTInsertState *state) except? 0xFFFF
 # The parent's entry for child, its page locked exclusively, or 0; updates entries[depth - 1] of the stack.

@@ -13,10 +13,10 @@ from tusk._types cimport (
 )
 from tusk.access._compare cimport Comparator
 from tusk.access._index cimport (
-    UNIQUE_CHECK_EXISTING, UNIQUE_CHECK_NO, UNIQUE_CHECK_PARTIAL, UNIQUE_CHECK_YES,
+    UNIQUE_CHECK_EXISTING, UNIQUE_CHECK_NO, UNIQUE_CHECK_PARTIAL,
 )
 from tusk.access._relation cimport Relation, relation_needs_wal
-from tusk.access._tuple cimport INDEX_SIZE_MASK, IndexTupleData, index_tuple_size
+from tusk.access._tuple cimport IndexTupleData, index_tuple_size
 from tusk.access.heap._scan cimport IndexFetch
 from tusk.access.nbtree._build cimport bt_truncate
 from tusk.access.nbtree._cycle cimport bt_vacuum_cycleid
@@ -36,7 +36,7 @@ from tusk.storage._buffer cimport (
 )
 from tusk.storage._page cimport (
     ItemIdData, item_id_get_length, item_id_is_dead, item_id_mark_dead, page_add_item, page_get_free_space,
-    page_get_item, page_get_item_id, page_get_lsn, page_get_max_offset, page_get_special_pointer, page_header,
+    page_get_item, page_get_item_id, page_get_lsn, page_get_max_offset, page_header,
     page_restore_temp, page_set_lsn,
 )
 from tusk.transaction._lock cimport XLTW_InsertIndex, speculative_insertion_wait, xact_lock_table_wait
@@ -679,7 +679,9 @@ cdef int split(
     return rbuf
 
 
-cdef IndexTupleData *truncate_for(Relation rel, const IndexTupleData *lastleft, const IndexTupleData *firstright) except NULL:
+cdef IndexTupleData *truncate_for(
+    Relation rel, const IndexTupleData *lastleft, const IndexTupleData *firstright,
+) except NULL:
     cdef Comparator comparators[32]
     cdef int i
     for i in range(rel.indnkeyatts):

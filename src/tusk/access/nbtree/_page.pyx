@@ -1,8 +1,8 @@
 """Reading, locking and allocating b-tree pages; the metapage and the way to the root (nbtpage.c)."""
 
-from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
-from tusk._types cimport BLCKSZ, MAIN_FORK, BlockNumber, InvalidBlockNumber, Lsn, OffsetNumber
+from tusk._types cimport BLCKSZ, MAIN_FORK, BlockNumber, InvalidBlockNumber, Lsn
 from tusk.access._relation cimport Relation, relation_is_accessible_in_logical_decoding, relation_needs_wal
 from tusk.access.heap._scan cimport vis_kind
 from tusk.access.nbtree._layout cimport *
@@ -17,7 +17,7 @@ from tusk.storage._buffer cimport (
     release_and_read_buffer, release_buffer, unlock_release_buffer,
 )
 from tusk.storage._freespace cimport get_page_with_free_space, record_page_with_free_space
-from tusk.storage._page cimport page_get_special_size, page_header, page_init, page_is_new, page_set_lsn
+from tusk.storage._page cimport page_header, page_init, page_is_new, page_set_lsn
 from tusk.transaction._snapshot cimport global_vis_test_for, global_vis_test_is_removable_full_xid
 from tusk.wal._insert cimport (
     REGBUF_STANDARD, REGBUF_WILL_INIT, xlog_begin_insert, xlog_insert, xlog_register_buf_data, xlog_register_buffer,

@@ -41,10 +41,10 @@ cdef struct xl_btree_metadata:          # 28 bytes, padding included, as data of
     uint32_t last_cleanup_num_delpages
     uint8_t allequalimage
 
-cdef struct xl_btree_insert:            # 0: page, with the tuple (INSERT_POST: uint16 position in the posting list first)
+cdef struct xl_btree_insert:            # 0: page, with the tuple (INSERT_POST: uint16 place in the posting list first)
     OffsetNumber offnum                 # 1: child whose split this completes, 2: metapage
 
-cdef struct xl_btree_split:             # 0: left page, with the new item and its high key; 1: right page, with all items
+cdef struct xl_btree_split:             # 0: left page, with the new item and its high key; 1: right page, its items
     uint32_t level                      # 2: old right sibling, 3: child whose split this completes
     OffsetNumber firstrightoff
     OffsetNumber newitemoff
@@ -63,7 +63,7 @@ cdef struct xl_btree_reuse_page:
     uint64_t snapshotConflictHorizon
     uint8_t isCatalogRel
 
-cdef struct xl_btree_vacuum:            # 0: page, with deleted offsets, updated offsets, and an xl_btree_update for each
+cdef struct xl_btree_vacuum:            # 0: page, with deleted offsets, updated offsets, an xl_btree_update for each
     uint16_t ndeleted
     uint16_t nupdated
 

@@ -7,18 +7,18 @@ locked until all are right; the child whose split is completed is done first, by
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
-from tusk._types cimport BLCKSZ, BlockNumber, InvalidBlockNumber, ItemPointerData, OffsetNumber, maxalign
+from tusk._types cimport BLCKSZ, BlockNumber, OffsetNumber, maxalign
 from tusk.access._tuple cimport INDEX_SIZE_MASK, IndexTupleData, index_tuple_size
 from tusk.access.nbtree._dedup cimport BTDedupState, dedup_finish, dedup_save, dedup_start
 from tusk.access.nbtree._delete cimport bt_update_posting
 from tusk.access.nbtree._insert cimport bt_swap_posting
 from tusk.access.nbtree._layout cimport *
-from tusk.access.nbtree._page cimport bt_pageinit, p_firstdatakey, p_isleaf, p_rightmost
+from tusk.access.nbtree._page cimport bt_pageinit, p_firstdatakey, p_rightmost
 from tusk.access.nbtree._records cimport *
-from tusk.storage._buffer cimport buffer_page, mark_buffer_dirty, release_buffer, unlock_release_buffer
+from tusk.storage._buffer cimport buffer_page, mark_buffer_dirty, unlock_release_buffer
 from tusk.storage._page cimport (
-    ItemIdData, item_id_get_length, item_id_is_used, page_add_item, page_get_item, page_get_item_id, page_get_max_offset,
-    page_get_temp_copy_special, page_header, page_index_multi_delete, page_index_tuple_delete,
+    ItemIdData, item_id_get_length, item_id_is_used, page_add_item, page_get_item, page_get_item_id,
+    page_get_max_offset, page_get_temp_copy_special, page_header, page_index_multi_delete, page_index_tuple_delete,
     page_index_tuple_overwrite, page_restore_temp, page_set_lsn,
 )
 from tusk.wal._record cimport RM_BTREE_ID

@@ -1,8 +1,8 @@
 """Scans: a page at a time.
 
 A page is read under a share lock and all its matching TIDs are noted, so that the lock is held once per page. With an
-MVCC snapshot the pin goes too; the page's LSN then tells whether entries may still be marked dead later on. The links to
-the neighbours are those of that moment: stepping right is safe as it is, stepping left has to look whether the page
+MVCC snapshot the pin goes too; the page's LSN then tells whether entries may still be marked dead later on. The links
+to the neighbours are those of that moment: stepping right is safe as it is, stepping left has to look whether the page
 there was split meanwhile.
 """
 

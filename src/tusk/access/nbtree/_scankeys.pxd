@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""What a b-tree scan has to fulfil: its keys made ready, and the arrays among them (nbtpreprocesskeys.c, nbtutils.c)."""
+"""What a b-tree scan has to fulfil: its keys made ready, with arrays (nbtpreprocesskeys.c, nbtutils.c)."""
 
 from libc.stdint cimport int16_t, uint8_t, uint16_t
 from tusk._types cimport Datum

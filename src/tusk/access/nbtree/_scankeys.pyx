@@ -1,15 +1,15 @@
 """What a b-tree scan has to fulfil.
 
-Keys are kept by column. As long as all columns before have an equality key, a key is *required*: the first tuple (in the
-scan's direction) that lies beyond it ends the scan. An array of an equality (``= ANY``) among them makes the scan go
-through the combinations of elements in index order: when a tuple lies beyond the current element, the array is moved to
-the first element that is not before the tuple, and tuples before that are skipped, or a new descent leads there.
+Keys are kept by column. As long as all columns before have an equality key, a key is *required*: the first tuple (in
+the scan's direction) that lies beyond it ends the scan. An array of an equality (``= ANY``) among them makes the scan
+go through the combinations of elements in index order: when a tuple lies beyond the current element, the array is moved
+to the first element that is not before the tuple, and tuples before that are skipped, or a new descent leads there.
 """
 
-from libc.stdint cimport int16_t, uint8_t, uint16_t
+from libc.stdint cimport int16_t, uint8_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memmove, memset
-from tusk._types cimport Datum, Oid
+from tusk._types cimport Datum
 from tusk.access._compare cimport Comparator, lookup_comparator
 from tusk.access._index cimport (
     SK_ISNULL, SK_ROW_END, SK_ROW_HEADER, SK_SEARCHARRAY, SK_SEARCHNOTNULL, SK_SEARCHNULL, ScanKeyData,
@@ -17,7 +17,7 @@ from tusk.access._index cimport (
 from tusk.access._relation cimport Relation
 from tusk.access._tuple cimport INDEX_NULL_MASK, IndexTupleData, fetch_att, index_getattr
 from tusk.access._tupdesc cimport Attribute
-from tusk.access.nbtree._search cimport KEY_DESC, KEY_ISNULL, KEY_NULLS_FIRST, BTKey, BTScanInsert
+from tusk.access.nbtree._search cimport KEY_DESC, KEY_ISNULL, BTKey, BTScanInsert, bt_classify
 
 cdef enum:
     LESS = 1
@@ -115,7 +115,7 @@ cdef class BTScanKeys:
         cdef int col = k.sk_attno - 1
         cdef Comparator own = self.rel.keys[col].cmp
         cdef const ScanKeyData *member
-        cdef int i, n, attno
+        cdef int attno
         memset(key, 0, sizeof(BTScanKey))
         key.attno = k.sk_attno
         key.strategy = <uint8_t> k.sk_strategy
@@ -187,7 +187,8 @@ cdef class BTScanKeys:
         cdef void *room
         self.release()
         self.qual_ok = True
-        self.held.clear()
+        if self.held:
+            self.held = []
         if nkeys > self.room:
             room = realloc(self.keys, nkeys * sizeof(BTScanKey))
             if room == NULL:
@@ -594,4 +595,5 @@ cdef class BTScanKeys:
             key.nextkey = backward
         else:
             key.nextkey = order == LESS_EQUAL or order == GREATER
+        bt_classify(self.rel, key)
         return key.keysz

@@ -13,6 +13,12 @@ cdef enum:
     KEY_DESC = 2
     KEY_NULLS_FIRST = 4
 
+cdef enum:                          # BTScanInsert.fast
+    FAST_NONE = 0
+    FAST_INT4 = 1
+    FAST_INT8 = 2
+    FAST_OID = 3
+
 cdef struct BTKey:                  # one column's value to search for
     Comparator cmp                  # column value against argument
     Datum argument
@@ -25,6 +31,7 @@ cdef struct BTScanInsert:           # what decides the way down (BTScanInsertDat
     bint nextkey                    # look for the first item > key, not >= key
     bint backward                   # a backward scan starts here
     const ItemPointerData *scantid  # tie-breaker, or NULL
+    int fast                        # how to compare the first column without a call: FAST_*, see bt_classify
     int keysz
     BTKey keys[32]
 
@@ -45,6 +52,8 @@ cdef inline int tid_compare(const ItemPointerData *a, const ItemPointerData *b) 
 
 # A key that leads to where itup belongs; itup must outlive it. itup NULL: all columns null.
 cdef int bt_mkscankey(Relation rel, const IndexTupleData *itup, BTScanInsert *key) except -1
+# Sets key.fast from the first column's comparator; to be called when the keys are filled.
+cdef void bt_classify(Relation rel, BTScanInsert *key) noexcept nogil
 # Key against the item: -1, 0, 1. Minus infinity items are below everything.
 cdef int bt_compare(Relation rel, const BTScanInsert *key, const char *page, OffsetNumber offset) except? -2
 cdef OffsetNumber bt_binsrch(Relation rel, const BTScanInsert *key, const char *page) except? 0xFFFF

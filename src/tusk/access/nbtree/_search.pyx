@@ -1,8 +1,8 @@
 """Descending a b-tree by a key, moving right where a page was split meanwhile (Lehman and Yao; nbtsearch.c)."""
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from tusk._types cimport BlockNumber, Datum, ItemPointerData, OffsetNumber
-from tusk.access._compare cimport Comparator
+from tusk.access._compare cimport Comparator, lookup_comparator
 from tusk.access._relation cimport Relation
 from tusk.access._tuple cimport INDEX_NULL_MASK, IndexTupleData, fetch_att, index_getattr
 from tusk.access._tupdesc cimport Attribute
@@ -13,7 +13,6 @@ from tusk.storage._buffer cimport (
 )
 from tusk.storage._page cimport page_get_item, page_get_item_id, page_get_max_offset
 
-from tusk.errors import SqlError, errcode
 
 cdef finish_split_fn finish_split_hook = NULL
 
@@ -42,7 +41,43 @@ cdef int bt_mkscankey(Relation rel, const IndexTupleData *itup, BTScanInsert *ke
             key.anynullkeys = True
     if rel.indnullsnotdistinct:
         key.anynullkeys = False
+    bt_classify(rel, key)
     return 0
+
+
+# Comparators of integers, recognised by their addresses: by far the most frequent keys.
+cdef Comparator _int4, _int8, _oid
+lookup_comparator("btint4cmp", 0, &_int4)
+lookup_comparator("btint8cmp", 0, &_int8)
+lookup_comparator("btoidcmp", 0, &_oid)
+
+
+cdef void bt_classify(Relation rel, BTScanInsert *key) noexcept nogil:
+    key.fast = FAST_NONE
+    if key.keysz == 0 or key.keys[0].flags != 0:
+        return                              # null, descending or nulls first
+    if key.keys[0].cmp.fn == _int4.fn:
+        key.fast = FAST_INT4
+    elif key.keys[0].cmp.fn == _int8.fn:
+        key.fast = FAST_INT8
+    elif key.keys[0].cmp.fn == _oid.fn:
+        key.fast = FAST_OID
+
+
+cdef inline int fast_compare(const BTScanInsert *key, const IndexTupleData *itup) noexcept nogil:
+    """The key's first column against that of a tuple that has it, at the start of its data."""
+    cdef const char *data = <const char *> itup + 8
+    cdef int64_t a, b
+    if key.fast == FAST_INT4:
+        a = <int32_t> key.keys[0].argument
+        b = (<const int32_t *> data)[0]
+    elif key.fast == FAST_INT8:
+        a = <int64_t> key.keys[0].argument
+        b = (<const int64_t *> data)[0]
+    else:
+        a = <uint32_t> key.keys[0].argument
+        b = (<const uint32_t *> data)[0]
+    return (a > b) - (a < b)
 
 
 cdef int bt_compare(Relation rel, const BTScanInsert *key, const char *page, OffsetNumber offset) except? -2:
@@ -62,7 +97,13 @@ cdef int bt_compare(Relation rel, const BTScanInsert *key, const char *page, Off
     itup = <const IndexTupleData *> page_get_item(page, page_get_item_id(page, offset))
     ntupatts = bt_natts(itup, rel.indnatts)
     n = ntupatts if ntupatts < key.keysz else key.keysz
-    for i in range(n):
+    i = 0
+    if key.fast and n and not itup.t_info & INDEX_NULL_MASK:
+        result = fast_compare(key, itup)
+        if result:
+            return result
+        i = 1
+    while i < n:
         k = &key.keys[i]
         att = &rel.desc.attrs[i]
         if not itup.t_info & INDEX_NULL_MASK and att.attcacheoff >= 0:
@@ -72,6 +113,7 @@ cdef int bt_compare(Relation rel, const BTScanInsert *key, const char *page, Off
             datum = index_getattr(itup, i + 1, &rel.desc.c, &isnull)
         if k.flags & KEY_ISNULL:
             if isnull:
+                i += 1
                 continue
             result = -1 if k.flags & KEY_NULLS_FIRST else 1
         elif isnull:
@@ -79,6 +121,7 @@ cdef int bt_compare(Relation rel, const BTScanInsert *key, const char *page, Off
         else:
             result = k.cmp.fn(datum, k.argument, k.cmp.state)
             if result == 0:
+                i += 1
                 continue
             # The comparator was asked about the column's value; the answer is about the key.
             if k.flags & KEY_DESC:
@@ -110,10 +153,27 @@ cdef OffsetNumber bt_binsrch(Relation rel, const BTScanInsert *key, const char *
     cdef int low = p_firstdatakey(opaque)
     cdef int high = page_get_max_offset(page)
     cdef int mid
+    cdef int c
     cdef int limit = 0 if key.nextkey else 1
+    cdef const IndexTupleData *itup
     if high < low:
         return <OffsetNumber> low
     high += 1
+    if not opaque.btpo_flags & BTP_LEAF:
+        low += 1                            # minus infinity is before everything
+    if key.fast:
+        while high > low:
+            mid = low + ((high - low) >> 1)
+            itup = <const IndexTupleData *> page_get_item(page, page_get_item_id(page, <OffsetNumber> mid))
+            c = 0
+            if not itup.t_info & INDEX_NULL_MASK:
+                c = fast_compare(key, itup)
+            if c == 0:
+                c = bt_compare(rel, key, page, <OffsetNumber> mid)
+            if c >= limit:
+                low = mid + 1
+            else:
+                high = mid
     while high > low:
         mid = low + ((high - low) >> 1)
         if bt_compare(rel, key, page, <OffsetNumber> mid) >= limit:

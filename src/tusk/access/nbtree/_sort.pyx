@@ -1,15 +1,15 @@
 """Sorting index tuples for the building of an index: merge sort in memory, sorted runs in a temporary file beyond it.
 
-Tuples are kept in blocks, with an array of pointers and leading keys that is sorted. When the memory limit is reached the
-array is sorted and written as a run; at the end the runs are merged through a heap.
+Tuples are kept in blocks, with an array of pointers and leading keys that is sorted. When the memory limit is reached
+the array is sorted and written as a run; at the end the runs are merged through a heap.
 """
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy
-from tusk._types cimport Datum, maxalign
+from tusk._types cimport Datum
 from tusk.access._relation cimport IndexKey, Relation
-from tusk.access._tuple cimport INDEX_SIZE_MASK, IndexTupleData, index_getattr, index_tuple_size
+from tusk.access._tuple cimport IndexTupleData, index_getattr, index_tuple_size
 from tusk.access.nbtree._search cimport tid_compare
 from tusk.memory._interrupts cimport InterruptPending, check_for_interrupts
 

@@ -6,7 +6,7 @@ above. A page full of duplicates is split at the end of a run of them if there i
 """
 
 from libc.math cimport fabs
-from libc.stdint cimport int16_t, int32_t, uint8_t, uint32_t
+from libc.stdint cimport int16_t, uint8_t, uint32_t
 from libc.stdlib cimport qsort
 from tusk._types cimport BLCKSZ, Datum, ItemPointerData, OffsetNumber, maxalign, tid_block, tid_offset
 from tusk.access._relation cimport Relation
@@ -14,7 +14,7 @@ from tusk.access._tuple cimport IndexTupleData, datum_is_equal, index_getattr, i
 from tusk.access.nbtree._layout cimport *
 from tusk.access.nbtree._page cimport index_corrupted, p_firstdatakey, p_isleaf, p_rightmost
 from tusk.storage._page cimport (
-    ItemIdData, item_id_get_length, page_get_exact_free_space, page_get_item, page_get_item_id, page_get_max_offset,
+    item_id_get_length, page_get_exact_free_space, page_get_item, page_get_item_id, page_get_max_offset,
 )
 
 cdef enum:
@@ -69,7 +69,9 @@ cdef inline int item_room(const char *page, OffsetNumber offset) noexcept nogil:
     return <int> maxalign(item_id_get_length(page_get_item_id(page, offset))) + LINE_POINTER
 
 
-cdef void add_point(Splitter *s, OffsetNumber firstrightoff, bint newitemonleft, int to_left, int firstoldsz) noexcept nogil:
+cdef void add_point(
+    Splitter *s, OffsetNumber firstrightoff, bint newitemonleft, int to_left, int firstoldsz,
+) noexcept nogil:
     """Take down a split before the old item firstrightoff if both halves fit; to_left: room of the old items before."""
     cdef bint newitem_first = firstrightoff == s.newitemoff and not newitemonleft
     cdef int firstrightsz = s.newitemsz if newitem_first else firstoldsz
@@ -191,7 +193,9 @@ cdef int default_interval(const Splitter *s) noexcept nogil:
     return s.npoints
 
 
-cdef int choose_strategy(Relation rel, Splitter *s, const Point *leftmost, const Point *rightmost, int *strategy) noexcept:
+cdef int choose_strategy(
+    Relation rel, Splitter *s, const Point *leftmost, const Point *rightmost, int *strategy,
+) noexcept:
     """The smallest penalty that can be hoped for, and how to go on."""
     cdef int i
     cdef int perfect

@@ -1,10 +1,10 @@
 """VACUUM of b-trees.
 
 The index is read in block order, each leaf under a cleanup lock: a scan that holds a pin may be about to visit the rows
-of entries it has noted. A leaf that has become empty is deleted in two steps. First it is marked half-dead and its entry
-leaves the parent (with it go parents that would be left without children); then each page of that branch is unlinked from
-its siblings, top down. Deleted pages stay readable, so that scans on their way to them find the right sibling, and are
-recycled when no transaction of that time is left.
+of entries it has noted. A leaf that has become empty is deleted in two steps. First it is marked half-dead and its
+entry leaves the parent (with it go parents that would be left without children); then each page of that branch is
+unlinked from its siblings, top down. Deleted pages stay readable, so that scans on their way to them find the right
+sibling, and are recycled when no transaction of that time is left.
 """
 
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
@@ -44,7 +44,7 @@ from tusk.wal._insert cimport (
 )
 from tusk.wal._record cimport RM_BTREE_ID
 
-from tusk.errors import Panic, Severity, SqlError, errcode, report
+from tusk.errors import Panic, Severity, errcode, report
 
 cdef struct Pending:
     BlockNumber block
@@ -169,7 +169,8 @@ cdef class Vacuum:
         cdef int i, p, n, count
         cdef IndexTupleData *itup
         # A deletion resets the cycle id; what it said is needed for turning back.
-        self.was_split = self.cycleid != 0 and opaque.btpo_cycleid == self.cycleid and not opaque.btpo_flags & BTP_SPLIT_END
+        self.was_split = self.cycleid != 0 and opaque.btpo_cycleid == self.cycleid and \
+            not opaque.btpo_flags & BTP_SPLIT_END
         if self.is_dead == NULL:
             if minoff <= maxoff:
                 self.stats.num_index_tuples += maxoff - minoff + 1
@@ -442,7 +443,7 @@ cdef class Vacuum:
             lbuf = bt_getbuf(rel, leftsib, BT_WRITE)
             other = bt_opaque(buffer_page(lbuf))
             while p_isdeleted(other) or other.btpo_next != target:
-                # Split since: move right. If it was deleted, its own left neighbour is ours now: try again another time.
+                # Split since: move right. If it was deleted, its left neighbour is ours now: try again another time.
                 if p_rightmost(other) or p_isdeleted(other):
                     unlock_release_buffer(lbuf)
                     report(Severity.LOG, f'valid left sibling for deletion target could not be located: left sibling '

@@ -67,7 +67,8 @@ def describe_key(Relation index, bytes itup):
             return None
         if not acl.class_aclcheck(index.heap_oid, role, ACL_SELECT):
             for i in range(index.indnkeyatts):
-                if index.indkey[i] == 0 or not acl.attribute_aclcheck(index.heap_oid, index.indkey[i], role, ACL_SELECT):
+                if index.indkey[i] == 0 or not acl.attribute_aclcheck(
+                        index.heap_oid, index.indkey[i], role, ACL_SELECT):
                     return None
     names = [index_definition(index.rd_id, _PRETTY, column=i + 1, attributes_only=True) for i in range(index.indnkeyatts)]
     index_deform_tuple(<const IndexTupleData *> <const char *> itup, &index.desc.c, values, nulls)

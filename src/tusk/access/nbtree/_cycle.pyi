@@ -1,0 +1,1 @@
+"""Cycle ids of running vacuums of b-trees."""

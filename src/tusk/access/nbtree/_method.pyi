@@ -1,0 +1,5 @@
+"""The b-tree as an index access method."""
+
+from tusk.access._index import IndexMethod
+
+class BTMethod(IndexMethod): ...
