@@ -29,7 +29,6 @@ from tusk.memory._critical import critical_count
 from tusk.sql.nodes import CMD_UTILITY, PlannedStmt, RawStmt
 from tusk.sql.plancache import PlanSource
 from tusk.stats import _activity, serverlog, session_info, title
-from tusk.transaction import _snapshot as snapshots
 from tusk.transaction import xact
 from tusk.types.registry import services
 
@@ -217,12 +216,7 @@ class Session:
 
     def _cached_query(self, text: str) -> bool:
         """Run a query through the plan of its like; False where it is not that simple."""
-        if not snapshots.is_active_set():
-            snapshots.push_active(snapshots.transaction_snapshot())
-            found = self.statements.lookup(text)
-            snapshots.pop_active()
-        else:
-            found = self.statements.lookup(text)
+        found = self.statements.lookup(text)
         if found is None:
             return False
         source, values = found

@@ -17,6 +17,7 @@ from tusk.errors import SqlError
 from tusk.sql.nodes import RawStmt
 from tusk.sql.parse import parse
 from tusk.sql.plancache import PlanSource
+from tusk.transaction import _snapshot as snapshots
 from tusk.types.codec import codec_for
 
 _MAX_TEXT = 4096
@@ -81,8 +82,7 @@ class StatementCache:
         return statements
 
     def lookup(self, text: str) -> tuple[PlanSource, list[Any]] | None:
-        """(plan source, parameter values) for a text that qualifies, else None. Needs a transaction and a snapshot
-        when the plan source is new."""
+        """(plan source, parameter values) for a text that qualifies, else None. Needs a transaction."""
         if len(text) > _MAX_TEXT or _STARTS.match(text) is None or _UNSAFE.search(text) is not None:
             return None
         lists = _VALUES.search(text) is not None and _SELECT.search(text) is None
@@ -114,7 +114,12 @@ class StatementCache:
             if len(statements) != 1:
                 return None
             source = PlanSource(statements[0], normalized, list(kinds), fixed_parameters=False)
-            source.analyze()
+            # No snapshot before it is known that this is a query: SET TRANSACTION must come before the first.
+            snapshots.push_active(snapshots.transaction_snapshot())
+            try:
+                source.analyze()
+            finally:
+                snapshots.pop_active()
         except SqlError:
             return None
         if source.is_utility or len(source.queries) != 1 or 0 in source.param_types:

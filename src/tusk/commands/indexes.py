@@ -109,7 +109,7 @@ def define_index(
     columns = _columns(relid, statement, context, method, expressions_cooked)
     predicate = _predicate(relid, statement, context, expressions_cooked)
     name = statement.idxname or choose_index_name(
-        table.relname, table.relnamespace, columns.names[:nkeys], primary=statement.primary,
+        table.relname, table.relnamespace, columns.names, primary=statement.primary,
         is_constraint=statement.isconstraint,
     )
     if statement.if_not_exists and get_relname_relid(name, table.relnamespace):

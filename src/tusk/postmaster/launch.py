@@ -16,6 +16,7 @@ from tusk.memory._critical import critical_count
 from tusk.postmaster.kinds import KINDS
 from tusk.stats import serverlog, session_info, title
 from tusk.stats.backend_types import BackendType
+from tusk.transaction import _state
 
 
 def fork_child(backend_type: BackendType, run: Callable[[], None], prepare: Callable[[], None]) -> int:
@@ -42,6 +43,7 @@ def _child(backend_type: BackendType, run: Callable[[], None], prepare: Callable
         os.setsid()
         _latch.start_death_watch_in_child()
         _process.forget_process_after_fork()
+        _state.set_under_postmaster(True)
         _interrupts.reset_interrupts()
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD):
