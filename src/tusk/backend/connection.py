@@ -11,11 +11,10 @@ import time
 from collections.abc import Callable
 
 from tusk.backend.protocol import MAX_MESSAGE, SMALL_LIMIT, SMALL_MESSAGES
-from tusk.errors import Fatal, errcode
+from tusk.memory import wait_events
 from tusk.memory._interrupts import check as check_for_interrupts
 from tusk.memory._latch import reset as reset_latch
 from tusk.memory._latch import wait as wait_latch
-from tusk.memory import wait_events
 
 CLIENT_READ, CLIENT_WRITE = wait_events.by_name["ClientRead"], wait_events.by_name["ClientWrite"]
 
@@ -99,7 +98,7 @@ class ClientConnection:
     def read_message(self, max_length: int = MAX_MESSAGE) -> tuple[int, bytes]:
         """The next message: its type byte and its body.
 
-        A length that makes no sense ends the session (08P01): the stream has lost its frames.
+        A length that makes no sense ends the session: the stream has lost its frames.
         """
         available = len(self._in) - self._at
         while available < 5:
@@ -110,7 +109,9 @@ class ClientConnection:
         length = int.from_bytes(self._in[at + 1 : at + 5], "big", signed=True)
         limit = SMALL_LIMIT if kind in SMALL_MESSAGES else max_length
         if length < 4 or length - 4 > limit:
-            raise Fatal(errcode.PROTOCOL_VIOLATION, "invalid message length")
+            # Only the log is told: what sends this may not be a client at all.
+            self.lost = True
+            raise ConnectionLost("invalid message length")
         if available <= length:
             return self._read_long(kind, length)
         self._at = end = at + 1 + length

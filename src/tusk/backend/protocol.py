@@ -138,8 +138,21 @@ def _report(kind: bytes, severity: str, sqlstate: str, text: str, source: object
         value = getattr(source, name, None)
         if value:
             parts += [code, cstring(str(value))]
+    parts += _origin(source)
     parts.append(b"\0")
     return message(kind, b"".join(parts))
+
+
+def _origin(source: object) -> list[bytes]:
+    """File, line and routine that raised an error; empty for what was not raised."""
+    trace = getattr(source, "__traceback__", None)
+    if trace is None:
+        return []
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    code = trace.tb_frame.f_code
+    file = code.co_filename.rsplit("/", 1)[-1]
+    return [b"F", cstring(file), b"L", cstring(str(trace.tb_lineno)), b"R", cstring(code.co_name)]
 
 
 def old_style_error(text: str) -> bytes:
