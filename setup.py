@@ -38,34 +38,43 @@ COMPILED_PYTHON = [
     "src/tusk/sql/plancache.py",
 ]
 
-extensions = [
-    Extension(
+
+def extension(path: Path) -> Extension:
+    """One module, compiled from a file below src."""
+    return Extension(
         ".".join(path.relative_to("src").with_suffix("").parts),
         [str(path)],
         extra_compile_args=[*FLAGS[BUILD], "-std=gnu11", "-fno-strict-aliasing", "-Wno-unused-function",
                             "-Wno-unreachable-code", "-Wno-maybe-uninitialized"],
         extra_link_args=[*COMPACT, *LINK.get(BUILD, [])],
     )
-    for path in sorted([*Path("src/tusk").rglob("*.pyx"), *map(Path, COMPILED_PYTHON)])
-]
 
-setup(
-    ext_modules=cythonize(
-        extensions,
+
+def compiled(paths: list[Path], **directives: bool) -> list[Extension]:
+    """Extensions of these files, under directives that come on top of the common ones."""
+    return cythonize(
+        [extension(path) for path in sorted(paths)],
         include_path=["src"],
         nthreads=int(os.environ.get("TUSK_JOBS", os.cpu_count() or 1)),
         show_all_warnings=False,
         compiler_directives={
             "language_level": 3,
             "binding": False,
-            "boundscheck": CHECKS,
-            "wraparound": False,
-            "nonecheck": CHECKS,
-            "initializedcheck": CHECKS,
-            "cdivision": True,
             "legacy_implicit_noexcept": False,
             "embedsignature": True,
             "annotation_typing": False,
+            **directives,
         },
-    ),
+    )
+
+
+setup(
+    ext_modules=[
+        *compiled(
+            [*Path("src/tusk").rglob("*.pyx")],
+            boundscheck=CHECKS, wraparound=False, nonecheck=CHECKS, initializedcheck=CHECKS, cdivision=True,
+        ),
+        # Python that is merely compiled keeps Python's meaning: checked and negative indexes, floored division.
+        *compiled([*map(Path, COMPILED_PYTHON)]),
+    ],
 )

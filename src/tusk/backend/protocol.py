@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Sequence
+from traceback import walk_tb
 
 from tusk.errors import Fatal, Message, Panic, Severity, SqlError
 
@@ -145,14 +146,11 @@ def _report(kind: bytes, severity: str, sqlstate: str, text: str, source: object
 
 def _origin(source: object) -> list[bytes]:
     """File, line and routine that raised an error; empty for what was not raised."""
-    trace = getattr(source, "__traceback__", None)
-    if trace is None:
+    if not isinstance(source, BaseException) or source.__traceback__ is None:
         return []
-    while trace.tb_next is not None:
-        trace = trace.tb_next
-    code = trace.tb_frame.f_code
-    file = code.co_filename.rsplit("/", 1)[-1]
-    return [b"F", cstring(file), b"L", cstring(str(trace.tb_lineno)), b"R", cstring(code.co_name)]
+    frame, line = list(walk_tb(source.__traceback__))[-1]
+    file = frame.f_code.co_filename.rsplit("/", 1)[-1]
+    return [b"F", cstring(file), b"L", cstring(str(line)), b"R", cstring(frame.f_code.co_name)]
 
 
 def old_style_error(text: str) -> bytes:
