@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
+from tusk.sql.nodes._trees import children, copy_tree, set_node_class
+
 T = TypeVar("T")
+
+__all__ = ["Node", "children", "copy_tree", "equal", "mutate", "replace", "walk"]
 
 
 class Node:
@@ -25,6 +29,9 @@ class Node:
     def __repr__(self) -> str:
         shown = (f"{name}={getattr(self, name)!r}" for name, _, _ in self.FIELDS if getattr(self, name) is not None)
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+set_node_class(Node)
 
 
 def _new(kind: type[T]) -> T:
@@ -47,21 +54,6 @@ def replace(node: T, **changes: Any) -> T:
 _MISSING = object()
 
 
-def copy_tree(value: T) -> T:
-    """A deep copy of a tree (nodes and lists are copied, values are shared)."""
-    if isinstance(value, Node):
-        copy = _new(type(value))
-        for name, _, _ in value.FIELDS:
-            child = getattr(value, name)
-            if isinstance(child, (Node, list)):
-                child = copy_tree(child)
-            setattr(copy, name, child)
-        return copy
-    if type(value) is list:
-        return [copy_tree(item) for item in value]  # type: ignore[return-value]
-    return value
-
-
 def equal(a: Any, b: Any) -> bool:
     """Whether two trees mean the same: PostgreSQL's equal(), which ignores locations and what is marked so."""
     if a is b:
@@ -81,17 +73,6 @@ def equal(a: Any, b: Any) -> bool:
     if type(a) is list:
         return type(b) is list and len(a) == len(b) and all(equal(x, y) for x, y in zip(a, b, strict=True))
     return type(a) is type(b) and a == b
-
-
-def children(node: Node) -> list[Any]:
-    """The nodes and lists directly below a node, in field order."""
-    found = []
-    for name, kind, _ in node.FIELDS:
-        if kind in ("node", "list"):
-            value = getattr(node, name)
-            if value is not None and value != []:
-                found.append(value)
-    return found
 
 
 def walk(tree: Any, visit: Callable[[Node], bool | None]) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from tusk.catalog.cache import OPEROID, PROCOID, TYPEOID, lookup
 from tusk.catalog.oids import BOOLOID, INT4OID, RECORDOID, TEXTOID, XMLOID
 from tusk.sql.nodes import enums, literals, parsetree, primitives
+from tusk.sql.nodes._trees import mutate_levels, walk_levels
 from tusk.sql.nodes.base import Node, _new, children
 
 DEFAULT_COLLATION_OID = 100
@@ -434,47 +435,9 @@ def expr_location(node: Any) -> int:
     return location if isinstance(location, int) else -1
 
 
-def walk_levels(tree: Any, visit: Callable[[Any, int], Any], level: int = 0) -> bool:
-    """Visit every node with its query nesting level, parents first.
-
-    ``visit`` returns True to stop the walk (and walk_levels returns True), "skip" not to go below the node, or
-    anything else to go on. The level grows by one below each Query that is met inside the tree.
-    """
-    if isinstance(tree, Node):
-        answer = visit(tree, level)
-        if answer is True:
-            return True
-        if answer == "skip":
-            return False
-        inner = level + 1 if type(tree) is parsetree.Query else level
-        return any(walk_levels(child, visit, inner) for child in children(tree))
-    if type(tree) is list:
-        return any(walk_levels(item, visit, level) for item in tree)
-    return False
-
-
 def walk_query(query: Any, visit: Callable[[Any, int], Any]) -> bool:
     """`walk_levels` over the parts of a query itself, which are level 0 (query_tree_walker)."""
     return any(walk_levels(child, visit, 0) for child in children(query))
-
-
-def mutate_levels(tree: Any, change: Callable[[Any, int], Any], level: int = 0) -> Any:
-    """Rebuild a tree; ``change`` gets node and level and returns a replacement, or None to copy and go on below."""
-    if isinstance(tree, Node):
-        replacement = change(tree, level)
-        if replacement is not None:
-            return replacement
-        inner = level + 1 if type(tree) is parsetree.Query else level
-        copy = _new(type(tree))
-        for name, kind, _ in tree.FIELDS:
-            value = getattr(tree, name)
-            if value is not None and kind in ("node", "list"):
-                value = mutate_levels(value, change, inner)
-            setattr(copy, name, value)
-        return copy
-    if type(tree) is list:
-        return [mutate_levels(item, change, level) for item in tree]
-    return tree
 
 
 def mutate_query(query: Any, change: Callable[[Any, int], Any]) -> Any:

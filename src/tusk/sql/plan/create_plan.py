@@ -362,7 +362,7 @@ def _nestloop(root: Root, path: Path) -> Any:
     left, _ = _ensure_columns(root, left, exprs)
     return NestLoop(
         targetlist=_outer_params(root, _target(path)), lefttree=left, righttree=right,
-        jointype=path.info["jointype"], joinqual=_outer_params(root, path.info["joinqual"]),
+        jointype=path.info["jointype"], inner_unique=path.info["unique"], joinqual=_outer_params(root, path.info["joinqual"]),
         qual=_outer_params(root, path.info["otherqual"]), nestParams=supplied,
     )  # fmt: skip
 
@@ -393,7 +393,7 @@ def _hashjoin(root: Root, path: Path) -> Any:
     )  # fmt: skip
     return HashJoin(
         targetlist=_outer_params(root, _target(path)), lefttree=left, righttree=hashed,
-        jointype=path.info["jointype"], joinqual=_outer_params(root, path.info["joinqual"]),
+        jointype=path.info["jointype"], inner_unique=path.info["unique"], joinqual=_outer_params(root, path.info["joinqual"]),
         qual=_outer_params(root, path.info["otherqual"]), hashclauses=clauses,
         hashoperators=[clause.opno for clause in clauses], hashcollations=[clause.inputcollid for clause in clauses],
         hashkeys=[clause.args[0] for clause in clauses],
@@ -413,7 +413,7 @@ def _mergejoin(root: Root, path: Path) -> Any:
         )  # fmt: skip
     return MergeJoin(
         targetlist=_outer_params(root, _target(path)), lefttree=left, righttree=right,
-        jointype=path.info["jointype"], joinqual=_outer_params(root, path.info["joinqual"]),
+        jointype=path.info["jointype"], inner_unique=path.info["unique"], joinqual=_outer_params(root, path.info["joinqual"]),
         qual=_outer_params(root, path.info["otherqual"]), mergeclauses=clauses,
         mergeFamilies=[key.opfamily for key in keys], mergeCollations=[clause.inputcollid for clause in clauses],
         mergeReversals=[False] * len(keys), mergeNullsFirst=[False] * len(keys),

@@ -8,15 +8,16 @@ from typing import Any
 
 from tusk.config import settings
 from tusk.errors import SqlError, errcode
-from tusk.sql.nodes import JoinType, enums
+from tusk.sql.nodes import JoinType, OpExpr, enums
 from tusk.sql.nodes.nodefuncs import expr_collation
 from tusk.sql.plan import cost
-from tusk.sql.plan.exprs import pull_relids
+from tusk.sql.plan.equivalence import merge_families
+from tusk.sql.plan.exprs import pull_relids, strip_relabel
 from tusk.sql.plan.jointree import JoinList
 from tusk.sql.plan.pathkeys import canonical, contained_in
-from tusk.sql.plan.scans import add_path
+from tusk.sql.plan.scans import add_path, worth_adding
 from tusk.sql.plan.selectivity import clauses_selectivity, column_stats
-from tusk.sql.plan.structures import Clause, OuterJoin, Path, PathKey, Rel, Root
+from tusk.sql.plan.structures import Clause, OuterJoin, Path, PathKey, Rel, Root, fingerprint
 
 
 def join_all(root: Root, joinlist: JoinList) -> Rel:
@@ -190,7 +191,7 @@ def _one_per_class(root: Root, clauses: list[Clause]) -> list[Clause]:
 def _build_join_rel(
     root: Root, left: Rel, right: Rel, relids: int, jointype: JoinType, clauses: list[Clause], info: OuterJoin | None
 ) -> Rel:
-    rel = Rel(relids=relids)
+    rel = Rel(relids=relids, consider_startup=root.tuple_fraction > 0)
     for side in (left, right):
         if side is right and jointype in (enums.JOIN_SEMI, enums.JOIN_ANTI):
             continue
@@ -292,22 +293,51 @@ def _split(clauses: list[Clause], jointype: JoinType) -> tuple[list[Any], list[A
 def _nested_loops(
     root: Root, rel: Rel, outer: Rel, inner: Rel, jointype: JoinType, clauses: list[Clause]
 ) -> None:
-    outer_paths = {id(path): path for path in (outer.cheapest(), outer.cheapest_startup(), *_ordered(outer))}
+    outer_paths = {id(path): path for path in (outer.cheapest(), *_ordered(outer))}
+    if rel.consider_startup:
+        quickest = outer.cheapest_startup()
+        outer_paths[id(quickest)] = quickest
     disabled = 0 if settings.enable_nestloop else cost.DISABLED
+    step = _Loop(root, rel, outer, inner, jointype, clauses, disabled)
     for left in outer_paths.values():
         if left.outer_rels & inner.relids:
             continue
-        for right in inner.paths:
+        for right in _inner_candidates(inner):
             if right.outer_rels and not right.outer_rels & outer.relids:
                 continue
             required = (left.outer_rels | right.outer_rels) & ~outer.relids & ~inner.relids
-            if required & rel.relids:
+            if required & rel.relids or required and not _may_wait(root, rel, outer, right, required):
                 continue
-            candidates = [right]
-            if not right.outer_rels and right.kind not in ("Material", "CteScan", "WorkTableScan", "Result"):
-                candidates.append(_material(right))
-            for candidate in candidates:
-                _one_nested_loop(root, rel, left, candidate, jointype, clauses, required, disabled)
+            step.add(left, right, required)
+
+
+def _inner_candidates(inner: Rel) -> list[Path]:
+    """What a nested loop may read again and again: the cheapest path, as it is and kept, and the cheapest for each set
+    of parameters."""
+    best: dict[int, Path] = {}
+    for path in inner.paths:
+        known = best.get(path.outer_rels)
+        if known is None or (path.disabled, path.total) < (known.disabled, known.total):
+            best[path.outer_rels] = path
+    found = list(best.values())
+    cheapest = best.get(0)
+    if cheapest is not None and cheapest.kind not in ("Material", "CteScan", "WorkTableScan", "Result"):
+        found.append(_material(cheapest))
+    return found
+
+
+def _may_wait(root: Root, rel: Rel, outer: Rel, right: Path, required: int) -> bool:
+    """Whether a join that needs values from further out is worth a path: where an outer join keeps the supplier from
+    being joined first, for LATERAL, and in star queries."""
+    sources = rel.lateral
+    for info in root.outer_joins:
+        if not rel.relids & ~info.min_right and not rel.relids & info.min_left:
+            sources |= root.all_baserels & ~info.min_right
+        if info.jointype == enums.JOIN_FULL and not rel.relids & ~info.min_left and not rel.relids & info.min_right:
+            sources |= root.all_baserels & ~info.min_left
+    if required & sources:
+        return True
+    return bool(right.outer_rels & outer.relids and right.outer_rels & ~outer.relids)
 
 
 def _ordered(rel: Rel) -> list[Path]:
@@ -320,52 +350,152 @@ def _material(path: Path) -> Path:
     return Path("Material", path.rel, path.rows, path.startup, total, path.pathkeys, 0, [path], disabled=disabled)
 
 
-def _one_nested_loop(
-    root: Root, rel: Rel, left: Path, right: Path, jointype: JoinType, clauses: list[Clause], required: int,
-    disabled: int,
-) -> None:  # fmt: skip
-    enforced = {id(item.clause) for item in right.info.get("clauses", ())} if right.outer_rels else set()
-    if right.kind == "BitmapHeapScan" and right.outer_rels:
-        enforced = {id(clause) for clause in right.info["used"]}
-    classes: set[int] = set()
-    if right.outer_rels and not required:
-        classes = {item.clause.equivalence for item in right.info.get("clauses", ()) if item.clause.equivalence > 0}
-    left_over = [clause for clause in clauses if id(clause) not in enforced and clause.equivalence not in classes]
-    joinqual, otherqual = _split(left_over, jointype)
-    again = cost.rescan(right.total, right.kind, right.rows)
-    loops = max(1.0, left.rows)
-    startup = left.startup + right.startup
-    if jointype in (enums.JOIN_SEMI, enums.JOIN_ANTI) and right.rows > 0:
-        matched = min(1.0, rel.rows / loops) if jointype == enums.JOIN_SEMI else 0.5
-        per_loop = again * (matched * 0.5 + (1 - matched))
-        run = left.total - left.startup + (right.total - right.startup) * 0.5 + per_loop * (loops - 1)
-    else:
-        run = left.total - left.startup + (right.total - right.startup) + again * (loops - 1)
-    qual_startup, qual_row = cost.eval_cost(joinqual + otherqual)
-    pairs = loops * max(1.0, right.rows)
-    startup += qual_startup
-    total = startup + run + (settings.cpu_tuple_cost + qual_row) * pairs
-    rows = rel.rows
-    if required:
-        rows = max(1.0, min(rel.rows, loops * right.rows))
-    add_path(
-        rel,
-        Path(
-            "NestLoop", rel, rows, startup, total, left.pathkeys, required, [left, right],
-            {"jointype": jointype, "joinqual": joinqual, "otherqual": otherqual},
-            disabled=left.disabled + right.disabled + disabled,
-        ),
-    )  # fmt: skip
+class _Loop:
+    """Nested loops between two relations: what they have in common."""
+
+    def __init__(
+        self, root: Root, rel: Rel, outer: Rel, inner: Rel, jointype: JoinType, clauses: list[Clause], disabled: int
+    ) -> None:
+        self.root, self.rel, self.outer, self.inner = root, rel, outer, inner
+        self.jointype, self.clauses, self.disabled = jointype, clauses, disabled
+        self.unique = inner_unique(root, outer, inner, jointype, clauses)
+
+    def add(self, left: Path, right: Path, required: int) -> None:
+        """Keep the nested loop of two paths if it is worth it."""
+        rel, jointype = self.rel, self.jointype
+        left_over = self.clauses
+        if right.outer_rels:
+            enforced = {id(item.clause) for item in right.info.get("clauses", ())}
+            if right.kind == "BitmapHeapScan":
+                enforced = {id(clause) for clause in right.info["used"]}
+            classes: set[int] = set()
+            if not required:
+                classes = {item.clause.equivalence for item in right.info.get("clauses", ())} - {0}
+            left_over = [
+                clause for clause in left_over if id(clause) not in enforced and clause.equivalence not in classes
+            ]
+        again = cost.rescan(right.total, right.kind, right.rows)
+        loops = max(1.0, left.rows)
+        startup = left.startup + right.startup
+        single = self.unique or jointype in (enums.JOIN_SEMI, enums.JOIN_ANTI)
+        pairs = loops * max(1.0, right.rows)
+        if single:
+            if jointype == enums.JOIN_ANTI:
+                matched = max(0.0, 1.0 - rel.rows / loops)
+            else:
+                matched = min(1.0, rel.rows / loops)
+            probed = min(1.0, 2.0 / (max(1.0, right.rows) + 1.0)) if not right.outer_rels else 1.0
+            run = left.total - left.startup + (right.total - right.startup)
+            run += again * (matched * probed + (1.0 - matched)) * (loops - 1)
+            pairs = loops * (matched * max(1.0, right.rows * probed) + (1.0 - matched) * max(1.0, right.rows))
+        else:
+            run = left.total - left.startup + (right.total - right.startup) + again * (loops - 1)
+        qual_startup, qual_row = clauses_cost(left_over)
+        startup += qual_startup
+        total = startup + run + (settings.cpu_tuple_cost + qual_row) * pairs
+        disabled = left.disabled + right.disabled + self.disabled
+        if not worth_adding(rel, disabled, startup, total, left.pathkeys, required):
+            return
+        rows = rel.rows
+        if required:
+            rows = max(1.0, min(rel.rows, loops * right.rows))
+        joinqual, otherqual = _split(left_over, jointype)
+        add_path(
+            rel,
+            Path(
+                "NestLoop", rel, rows, startup, total, left.pathkeys, required, [left, right],
+                {"jointype": jointype, "joinqual": joinqual, "otherqual": otherqual, "unique": self.unique},
+                disabled=disabled,
+            ),
+        )  # fmt: skip
+
+
+def clauses_cost(clauses: list[Clause]) -> tuple[float, float]:
+    """(start-up, per row) cost of testing clauses; each one's is remembered."""
+    startup = per_row = 0.0
+    for clause in clauses:
+        if clause.cost is None:
+            clause.cost = cost.eval_cost(clause.expr)
+        startup += clause.cost[0]
+        per_row += clause.cost[1]
+    return startup, per_row
+
+
+def inner_unique(root: Root, outer: Rel, inner: Rel, jointype: JoinType, clauses: list[Clause]) -> bool:
+    """Whether no outer row can match more than one inner row (innerrel_is_unique)."""
+    if jointype in (enums.JOIN_FULL, enums.JOIN_RIGHT, enums.JOIN_RIGHT_ANTI, enums.JOIN_RIGHT_SEMI):
+        return False
+    if not inner.rtindex:
+        return False
+    equal = [
+        clause for clause in clauses if _usable(clause, jointype) and _mergeable(clause, outer, inner)
+    ]
+    return rel_unique_for(root, inner, equal)
+
+
+def rel_unique_for(root: Root, inner: Rel, equal: list[Clause]) -> bool:
+    """Whether equality clauses on a base relation leave at most one row for each set of values."""
+    known = [clause.expr.args[0] if clause.left & inner.relids else clause.expr.args[1] for clause in equal]
+    families = {fingerprint(strip_relabel(expr)): clause.merge_families for expr, clause in zip(known, equal, strict=True)}
+    collations = {fingerprint(strip_relabel(expr)): clause.expr.inputcollid for expr, clause in zip(known, equal, strict=True)}
+    for clause in inner.restrictions:
+        if type(clause.expr) is OpExpr and len(clause.expr.args) == 2:
+            own, other = clause.expr.args
+            if not pull_relids(other) and merge_families(clause.expr.opno):
+                key = fingerprint(strip_relabel(own))
+                families.setdefault(key, merge_families(clause.expr.opno))
+                collations.setdefault(key, clause.expr.inputcollid)
+    if not equal:
+        return False
+    for index in inner.indexes:
+        if not index.unique or not index.immediate or index.predicate and not index.predicate_ok:
+            continue
+        for column in range(index.nkeys):
+            expr = index.column_expr(column)
+            if expr is None:
+                key = ("Var", inner.rtindex, index.keys[column], 0, 0)
+            else:
+                key = fingerprint(strip_relabel(expr))
+            if index.opfamilies[column] not in families.get(key, ()):
+                break
+            if index.collations[column] and index.collations[column] != collations[key]:
+                break
+        else:
+            return True
+    return _subquery_unique(inner, families)
+
+
+def _subquery_unique(inner: Rel, families: dict[Any, Any]) -> bool:
+    """A subquery's DISTINCT, GROUP BY or set operation makes its columns unique (query_is_distinct_for)."""
+    if inner.rte is None or inner.rte.rtekind != enums.RTE_SUBQUERY or inner.rte.subquery is None:
+        return False
+    query = inner.rte.subquery
+    if query.hasTargetSRFs or query.groupingSets or query.setOperations is not None:
+        return False
+    given = {
+        entry.ressortgroupref: families[key]
+        for entry in query.targetList
+        if (key := ("Var", inner.rtindex, entry.resno, 0, 0)) in families and entry.ressortgroupref
+    }
+    clauses = query.distinctClause if query.distinctClause and not query.hasDistinctOn else query.groupClause
+    if clauses:
+        return all(
+            set(given.get(clause.tleSortGroupRef, ())) & set(merge_families(clause.eqop)) for clause in clauses
+        )
+    return bool(query.hasAggs or query.havingQual)
 
 
 def _hash_join(
     root: Root, rel: Rel, outer: Rel, inner: Rel, jointype: JoinType, clauses: list[Clause], hashable: list[Clause]
 ) -> None:
-    lefts = {id(path): path for path in (outer.cheapest(), outer.cheapest_startup())}
+    lefts = {id(path): path for path in (outer.cheapest(),)}
+    if rel.consider_startup:
+        lefts[id(outer.cheapest_startup())] = outer.cheapest_startup()
     right = inner.cheapest()
     if right.outer_rels or inner.lateral & outer.relids:
         return
     disabled = 0 if settings.enable_hashjoin else cost.DISABLED
+    unique = inner_unique(root, outer, inner, jointype, clauses)
     operator = settings.cpu_operator_cost
     nkeys = len(hashable)
     distinct = _hash_key_distinct(root, hashable, inner)
@@ -382,17 +512,22 @@ def _hash_join(
             inner_pages = math.ceil(inner_bytes / 8192)
             startup += settings.seq_page_cost * inner_pages
             run += settings.seq_page_cost * (inner_pages + 2 * outer_pages)
-        joinqual, otherqual = _split([clause for clause in clauses if clause not in hashable], jointype)
-        qual_startup, qual_row = cost.eval_cost(joinqual + otherqual)
+        left_over = [clause for clause in clauses if clause not in hashable]
+        joinqual, otherqual = _split(left_over, jointype)
+        qual_startup, qual_row = clauses_cost(left_over)
         run += operator * nkeys * left.rows * max(1.0, right.rows * fraction) * 0.5
         total = startup + qual_startup + run + (settings.cpu_tuple_cost + qual_row) * max(rel.rows, 1.0)
+        if not worth_adding(
+            rel, left.disabled + right.disabled + disabled, startup + qual_startup, total, [], left.outer_rels
+        ):
+            continue
         add_path(
             rel,
             Path(
                 "HashJoin", rel, rel.rows, startup + qual_startup, total, [], left.outer_rels, [left, right],
                 {
                     "jointype": jointype, "joinqual": joinqual, "otherqual": otherqual,
-                    "hashclauses": [_outer_left(clause, outer) for clause in hashable],
+                    "hashclauses": [_outer_left(clause, outer) for clause in hashable], "unique": unique,
                 },
                 disabled=left.disabled + right.disabled + disabled,
             ),
@@ -423,8 +558,9 @@ def _merge_join(
     left, right = _in_order(outer, outer_keys), _in_order(inner, inner_keys)
     if left.outer_rels or right.outer_rels:
         return
-    joinqual, otherqual = _split([clause for clause in clauses if clause not in used], jointype)
-    qual_startup, qual_row = cost.eval_cost(joinqual + otherqual)
+    left_over = [clause for clause in clauses if clause not in used]
+    joinqual, otherqual = _split(left_over, jointype)
+    qual_startup, qual_row = clauses_cost(left_over)
     operator = settings.cpu_operator_cost
     startup = left.startup + right.startup + qual_startup
     run = left.total - left.startup + right.total - right.startup
@@ -438,6 +574,7 @@ def _merge_join(
             {
                 "jointype": jointype, "joinqual": joinqual, "otherqual": otherqual, "keys": outer_keys,
                 "mergeclauses": [_outer_left(clause, outer) for clause in used],
+                "unique": inner_unique(root, outer, inner, jointype, clauses),
             },
             disabled=left.disabled + right.disabled + disabled,
         ),

@@ -45,7 +45,9 @@ def add_base_rels(root: Root, node: Any) -> None:
 
 def build_base_rel(root: Root, rtindex: int) -> Rel:
     """The Rel of a range table entry."""
-    rel = Rel(relids=1 << rtindex, rtindex=rtindex, rte=root.rte(rtindex))
+    rel = Rel(
+        relids=1 << rtindex, rtindex=rtindex, rte=root.rte(rtindex), consider_startup=root.tuple_fraction > 0
+    )
     root.rels[rtindex] = rel
     root.all_baserels |= rel.relids
     if rel.rte.rtekind == enums.RTE_RELATION:

@@ -27,6 +27,7 @@ from tusk.sql.plan.selectivity import clauses_selectivity, column_stats
 from tusk.sql.plan.structures import Clause, IndexInfo, Path, Rel, Root, fingerprint
 
 _planner: Any = None
+_FUZZ = 1.01
 
 
 def set_query_planner(planner: Any) -> None:
@@ -50,8 +51,27 @@ def add_path(rel: Rel, path: Path) -> None:
 def _dominates(first: Path, second: Path) -> bool:
     if first.disabled != second.disabled:
         return first.disabled < second.disabled and _covers(first, second)
-    fuzz = 1.01
-    return first.total <= second.total * fuzz and first.startup <= second.startup * fuzz and _covers(first, second)
+    if first.total > second.total * _FUZZ:
+        return False
+    if first.rel.consider_startup and first.startup > second.startup * _FUZZ:
+        return False
+    return _covers(first, second)
+
+
+def worth_adding(
+    rel: Rel, disabled: int, startup: float, total: float, keys: list[Any], outer_rels: int
+) -> bool:
+    """Whether a path of such a cost has a chance against those that are there (add_path_precheck)."""
+    for old in rel.paths:
+        if old.disabled > disabled or old.outer_rels != outer_rels or len(old.pathkeys) < len(keys):
+            continue
+        if old.disabled == disabled and (
+            old.total > total * 1.0 or rel.consider_startup and old.startup > startup * _FUZZ
+        ):
+            continue
+        if all(a.same(b) for a, b in zip(old.pathkeys, keys, strict=False)):
+            return False
+    return True
 
 
 def _covers(first: Path, second: Path) -> bool:

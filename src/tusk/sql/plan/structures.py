@@ -9,7 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tusk.sql.nodes import JOIN_INNER, JoinType, Node, Query, Var
+from tusk.sql.nodes import JOIN_INNER, JoinType, Query, Var
+from tusk.sql.nodes._trees import fingerprint
+
+__all__ = [
+    "Clause", "Global", "IndexInfo", "OuterJoin", "Path", "PathKey", "Rel", "Relids", "Root", "fingerprint", "is_inner",
+    "members",
+]  # fmt: skip
 
 Relids = int
 
@@ -22,25 +28,6 @@ def members(relids: Relids) -> list[int]:
         found.append(low.bit_length() - 1)
         relids ^= low
     return found
-
-
-def fingerprint(node: Any) -> Any:
-    """A hashable form of an expression: equal fingerprints mean equal values. Locations and the outer joins that may
-    null a Var do not count."""
-    if isinstance(node, Node):
-        if type(node) is Var:
-            return ("Var", node.varno, node.varattno, node.varlevelsup, int(node.varreturningtype))
-        parts: list[Any] = [type(node).__name__]
-        for name, kind, flags in node.FIELDS:
-            if kind == "location" or "equal_ignore" in flags:
-                continue
-            parts.append(fingerprint(getattr(node, name)))
-        return tuple(parts)
-    if type(node) is list:
-        return tuple(fingerprint(item) for item in node)
-    if node.__class__.__hash__ is None:
-        return repr(node)
-    return (type(node).__name__, node) if isinstance(node, (bool, float)) else node
 
 
 @dataclass(slots=True)
@@ -87,6 +74,7 @@ class Clause:
     derived: bool = False
     equivalence: int = 0            # number of the class of equal expressions it comes from
     selectivity: float = -1.0
+    cost: tuple[float, float] | None = None
     security_level: int = 0
 
 
@@ -191,6 +179,7 @@ class Rel:
     target: list[Var] = field(default_factory=list)
     lateral: Relids = 0
     subroot: Root | None = None
+    consider_startup: bool = False
     statistics: dict[int, Any] = field(default_factory=dict)
     unique_sets: list[list[Any]] = field(default_factory=list)
 
