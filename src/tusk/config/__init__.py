@@ -1,5 +1,6 @@
 """Settings (GUC): every parameter of PostgreSQL 18, where its value comes from, and when it may change."""
 
+from tusk.config import checks
 from tusk.config.parameters import Parameter, parameter, parameters
 from tusk.config.registry import (
     Action,
@@ -24,6 +25,7 @@ __all__ = [
     "Parameter",
     "Source",
     "at_end_transaction",
+    "checks",
     "current_nest_level",
     "enter_nest_level",
     "on_assign",
