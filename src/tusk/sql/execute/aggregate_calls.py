@@ -102,7 +102,7 @@ def state_maker(node: Any, types: list[Any]) -> Callable[[], Any]:
         finals = (transition_type, *node.aggargtypes) if row.aggfinalextra else (transition_type,)
         final, final_strict = call_of(row.aggfinalfn, finals, node.aggtype, node.inputcollid, info)
         if row.aggfinalextra:
-            extra = len(node.args) if row.aggkind == "n" else len(types)
+            extra = sum(not entry.resjunk for entry in node.args) if row.aggkind == "n" else len(types)
     initial = initial_value(row, transition_type)
     result = type_of(node.aggtype)
     return lambda: _agg_states.PythonState(

@@ -29,7 +29,7 @@ def settle_aggregates(plan: Any) -> None:
     by_transition: dict[Any, int] = {}
     for agg in aggs:
         row = lookup(c.AGGFNOID, agg.aggfnoid)
-        agg.aggargtypes = agg.aggargtypes or [expr_type(entry.expr) for entry in agg.args]
+        agg.aggargtypes = agg.aggargtypes or [expr_type(entry.expr) for entry in agg.args if not entry.resjunk]
         agg.aggtranstype = _transition_type(agg, int(row.aggtranstype))
         key = fingerprint(_without_numbers(agg))
         shared = not is_volatile(agg)
