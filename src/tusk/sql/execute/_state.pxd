@@ -29,6 +29,7 @@ cdef class ExprContext:
     cdef Batch aggs
     cdef MemoryContext arena            # results live here until the node makes its next batch
     cdef EState estate
+    cdef uint64_t stamp                 # changes with every batch projected
 
     cdef int reset(self) except -1
 

@@ -417,6 +417,7 @@ cdef class PlanState:
         cdef Batch result = self.result
         cdef Expr target
         cdef int i = 0
+        self.ctx.stamp += 1
         result.nrows = nrows
         result.nsel = nsel
         result.sel = sel

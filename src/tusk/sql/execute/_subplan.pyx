@@ -1,6 +1,6 @@
 """Subplans: those computed once at most (initplans), those run for each row, and those kept in a hash table."""
 
-from libc.stdint cimport uint16_t
+from libc.stdint cimport uint16_t, uint64_t
 from tusk._types cimport Datum
 from tusk.memory._context cimport MemoryContext
 from tusk.sql.execute._batch cimport Batch, batch_row
@@ -196,6 +196,8 @@ cdef class SubPlanExpr(Expr):
     cdef bint ready
     cdef list normalisers
     cdef readonly list columns      # MULTIEXPR: a register per column
+    cdef object done_for            # MULTIEXPR: the context and batch the registers are of
+    cdef uint64_t done_stamp
 
     def __init__(self, compiler, node):
         self.node = node
@@ -219,7 +221,7 @@ cdef class SubPlanExpr(Expr):
             else:
                 self.test = compiler.compile(node.testexpr)
         if self.kind == MULTIEXPR:
-            self.columns = [MultiColumn(self.estate.exec_params[i]) for i in node.setParam]
+            self.columns = [MultiColumn(self.estate.exec_params[i], self) for i in node.setParam]
         self.lanes()
 
     @staticmethod
@@ -230,6 +232,7 @@ cdef class SubPlanExpr(Expr):
     def forget(self):
         """A new execution begins."""
         self.ready = False
+        self.done_for = None
         self.table = None
         self.null_rows = None
 
@@ -248,6 +251,11 @@ cdef class SubPlanExpr(Expr):
         cdef Expr arg
         if self.lefts is not None:
             return self.probe(ctx, sel, n)
+        if self.kind == MULTIEXPR:
+            if self.done_for is ctx and self.done_stamp == ctx.stamp:
+                return &self.out
+            self.done_for = ctx
+            self.done_stamp = ctx.stamp
         if len(self.args) > 64:
             raise feature_not_supported("subplan with more than 64 arguments")
         for arg in self.args:
@@ -453,12 +461,16 @@ cdef class SubPlanExpr(Expr):
 cdef class MultiColumn(Expr):
     """A column that a MULTIEXPR subplan computes for each row."""
 
-    def __init__(self, ParamSlot slot):
+    cdef SubPlanExpr owner
+
+    def __init__(self, ParamSlot slot, SubPlanExpr owner):
         self.type = slot.type
         self.typmod = -1
+        self.owner = owner
         self.lanes()
 
     cdef Vector *eval(self, ExprContext ctx, const uint16_t *sel, int n) except NULL:
+        self.owner.eval(ctx, sel, n)
         return &self.out
 
 

@@ -14,7 +14,7 @@ from tusk.catalog.cache import AMOPSTRATEGY, OPEROID, PROCOID, TYPEOID, lookup
 from tusk.errors import SqlError, errcode, feature_not_supported
 from tusk.sql.execute import _expr, expression_types, hooks, rare_expressions, subplan, support
 from tusk.sql.execute._state import EXPRESSION_TYPES
-from tusk.sql.nodes import enums
+from tusk.sql.nodes import SubPlan, enums
 from tusk.types import _kernel_compare, _kernel_float, _kernel_integer, _kernel_numeric  # noqa: F401  # register
 from tusk.types._kernel import kernel_for
 from tusk.types._kernel_datum import type_of
@@ -46,6 +46,7 @@ class Compiler:
         self.grouping_funcs: list[Any] = []
         self.case_stack: list[Any] = []
         self.domain_stack: list[Any] = []
+        self.multiexpr: dict[int, Any] = {}
         self.relation_columns: Callable[[], list[tuple[int, int, int, int]]] | None = None
         self.old_new_columns: dict[int, int] | None = None
         self.aggregate_column: Callable[[Any], int] | None = None
@@ -64,8 +65,13 @@ class Compiler:
         return [self.compile(node) for node in nodes]
 
     def targets(self, targetlist: list[Any]) -> list[Any]:
-        """The compiled target list."""
-        return [self.compile(entry.expr) for entry in targetlist]
+        """The compiled target list. Subplans of several columns come first: the other entries refer to their columns."""
+        multiple: dict[int, Any] = {}
+        for place, entry in enumerate(targetlist):
+            if type(entry.expr) is SubPlan and entry.expr.subLinkType == enums.MULTIEXPR_SUBLINK:
+                subplan_expr = multiple[place] = self.compile(entry.expr)
+                self.multiexpr.update(zip(entry.expr.setParam, subplan_expr.columns, strict=True))
+        return [multiple.get(place) or self.compile(entry.expr) for place, entry in enumerate(targetlist)]
 
     def qual(self, clauses: list[Any] | Any | None) -> Any:
         """An implicitly ANDed list (or one expression) as one filter; None when there is nothing to check."""
@@ -194,6 +200,8 @@ def _param(c: Compiler, node: Any) -> Any:
     if node.paramkind == enums.PARAM_EXTERN:
         slot = c.estate.extern(node.paramid, node.paramtype)
     elif node.paramkind == enums.PARAM_EXEC:
+        if node.paramid in c.multiexpr:
+            return c.multiexpr[node.paramid]
         slot = c.estate.param(node.paramid)
     else:
         raise feature_not_supported("parameter of this kind")
