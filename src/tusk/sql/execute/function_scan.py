@@ -97,7 +97,8 @@ class FunctionScanState(PythonNode):
     @staticmethod
     def out_parameters(node: Any) -> list[ColumnInfo]:
         """Columns that OUT parameters declare."""
-        return out_columns(lookup(PROCOID, node.funcid), 2249) or []
+        types = [expression_type(arg)[0] for arg in node.args]
+        return out_columns(lookup(PROCOID, node.funcid), 2249, types) or []
 
     def opening(self) -> None:
         self.restart()

@@ -12,7 +12,7 @@ from typing import Any
 
 from tusk.catalog.cache import AMOPSTRATEGY, OPEROID, PROCOID, TYPEOID, lookup
 from tusk.errors import SqlError, errcode, feature_not_supported
-from tusk.sql.execute import _expr, expression_types, hooks, rare_expressions, subplan, support
+from tusk.sql.execute import _expr, domains, expression_types, hooks, rare_expressions, subplan, support
 from tusk.sql.execute._state import EXPRESSION_TYPES
 from tusk.sql.nodes import SubPlan, enums
 from tusk.types import _kernel_compare, _kernel_float, _kernel_integer, _kernel_numeric  # noqa: F401  # register
@@ -348,7 +348,9 @@ def _collate(c: Compiler, node: Any) -> Any:
 
 def _domain(c: Compiler, node: Any) -> Any:
     arg = c.compile(node.arg)
-    check = rare_expressions.domain_check(node.resulttype)
+    if domains.has_none(node.resulttype):
+        return _expr.RelabelExpr(arg, type_of(node.resulttype), node.resulttypmod, node.resultcollid)
+    check = domains.compiled_check(c, node.resulttype)
     return _expr.DomainExpr(arg, check, type_of(node.resulttype), node.resulttypmod, node.resultcollid)
 
 

@@ -75,7 +75,7 @@ class ProjectSetState(PythonNode):
             return None
         if not call.composite:
             return part[0]
-        return Record(self.shape.types[place].oid, -1, tuple(part))
+        return Record(self.shape.types[place].oid, call.row_typmod, tuple(part))
 
     def produce_batch(self) -> Any:
         rows: list[Any] = []

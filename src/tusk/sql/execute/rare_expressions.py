@@ -252,15 +252,6 @@ def _next_value(c: Any, node: Any) -> Any:
     return _expr.CallExpr(advance, None, [], False, type_of(node.typeId))
 
 
-def domain_check(type_oid: int) -> Callable[[Any], None]:
-    """A function that raises unless a value may be in the domain."""
-
-    def check(value: Any) -> None:
-        services.call("domain_check", type_oid, value)
-
-    return check
-
-
 def _convert_rowtype(c: Any, node: Any) -> Any:
     arg = c.compile(node.arg)
     source = services.row_columns(arg.type.oid) or ()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from tusk.catalog.cache import OPEROID, PROCOID, TYPEOID, lookup
+from tusk.sql.analyze.polymorphic import resolve_return_type
 from tusk.sql.execute import hooks
 from tusk.types._kernel_datum import type_of
-from tusk.types.registry import ColumnInfo, lookup_function, services
+from tusk.types.registry import ColumnInfo, bless_record, lookup_function, services
 from tusk.types.values import Record
 
 RECORDOID, VOIDOID = 2249, 2278
@@ -43,6 +44,10 @@ class SetCall:
         row = lookup(PROCOID, funcid)
         self.strict = row.proisstrict
         types = tuple(arg.type.oid for arg in self.args)
+        self.row_typmod = -1
+        if result_type == RECORDOID:
+            declared = columns or out_columns(row, result_type, types)
+            self.row_typmod = bless_record(declared) if declared else -1
         if row.prolang in (12, 13):
             definition = lookup_function(row.prosrc)
             self.call: Callable[..., Iterable[Any]] = definition.call
@@ -82,12 +87,21 @@ class SetCall:
         return (value,)
 
 
-def out_columns(row: Any, result_type: int) -> list[ColumnInfo] | None:
-    """The columns that OUT parameters declare, or those of a composite result."""
+_POLYMORPHIC = frozenset((2277, 2283, 2776, 3500, 3831, 4537, 4538, 5077, 5078, 5079, 5080))
+
+
+def out_columns(row: Any, result_type: int, actual: Sequence[int] = ()) -> list[ColumnInfo] | None:
+    """The columns that OUT parameters declare, or those of a composite result.
+
+    ``actual`` are the types of the call's arguments: they decide what polymorphic ones are.
+    """
     if row.proallargtypes and row.proargmodes:
         names = row.proargnames or ()
         return [
-            ColumnInfo(names[i] if i < len(names) else f"column{i + 1}", oid)
+            ColumnInfo(
+                names[i] if i < len(names) else f"column{i + 1}",
+                resolve_return_type(oid, list(row.proargtypes), list(actual)) if oid in _POLYMORPHIC and actual else oid,
+            )
             for i, (oid, mode) in enumerate(zip(row.proallargtypes, row.proargmodes, strict=True))
             if mode in "obt"
         ]
