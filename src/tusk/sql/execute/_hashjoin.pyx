@@ -99,7 +99,11 @@ cdef class HashJoinState(JoinState):
         self.spilled = Batch(self.left.shape)
 
     def __dealloc__(self):
-        self.free_table()
+        # No method call: when building a child fails the method table is not there yet.
+        free(self.hashes)
+        free(self.chain)
+        free(self.buckets)
+        free(self.inner_matched)
 
     cdef void free_table(self) noexcept:
         free(self.hashes)
