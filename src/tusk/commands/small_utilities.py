@@ -90,7 +90,6 @@ def discard(statement: Any, context: UtilityContext) -> None:
             session.set_session_user(session.authenticated_user_id, acl.superuser_arg(session.authenticated_user_id))
             reset_all(setter_context(context.session))
             context.session.prepared.drop_all()
-            _unlisten_all()
             _lock.release_all(2, True)
             discard_sequences()
             tempschema.reset_temp_tables()
@@ -102,12 +101,6 @@ def discard(statement: Any, context: UtilityContext) -> None:
             discard_sequences()
         case enums.DISCARD_TEMP:
             tempschema.reset_temp_tables()
-
-
-def _unlisten_all() -> None:
-    from tusk.commands import notify
-
-    notify.unlisten_all()
 
 
 @utility("ConstraintsSetStmt")

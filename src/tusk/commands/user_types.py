@@ -32,6 +32,7 @@ from tusk.sql.analyze.collate import assign_expr_collations
 from tusk.sql.analyze.expressions import transform_expr
 from tusk.sql.analyze.state import ExprKind, ParseState
 from tusk.sql.analyze.typenames import column_collation, type_name_oid_typmod
+from tusk.sql.execute import domain_checks as _domain_checks  # noqa: F401  # registers the service
 from tusk.sql.nodes import CoerceToDomainValue, ColumnDef, enums
 from tusk.sql.nodes.nodefuncs import string_list
 
@@ -478,7 +479,7 @@ def _check_columns(domain: int, tree: Any, name: str) -> None:
                 )
             continue
         base = format_type(lookup(c.TYPEOID, domain).typbasetype)
-        text = deparse_expression(tree, []).replace("VALUE", f"({column}::{base})")
+        text = deparse_expression(tree, []).replace("VALUE", f"({table}.{column}::{base})")
         if run_text(f"SELECT 1 FROM ONLY {table} WHERE NOT ({text})", limit=1):
             raise SqlError(
                 errcode.CHECK_VIOLATION,
