@@ -21,9 +21,8 @@ from tusk.sql import analyze, execute, plan, rewrite
 from tusk.sql.nodes import RawStmt, enums
 from tusk.sql.nodes.base import copy_tree
 from tusk.transaction import _snapshot as snapshots
-from tusk.types import oids
 
-JSON = 114
+JSON, TEXT = 114, 25
 
 
 @dataclass
@@ -100,7 +99,7 @@ def read_options(items: list[Any], context: Any) -> Options:
 def explain_columns(statement: Any, _session: Any) -> list[ResultColumn]:
     """One column called QUERY PLAN."""
     form = next((string_of(item) for item in statement.options if item.defname == "format" and item.arg), "text")
-    return [ResultColumn("QUERY PLAN", JSON if form == "json" else oids.TEXT)]
+    return [ResultColumn("QUERY PLAN", JSON if form == "json" else TEXT)]
 
 
 @utility("ExplainStmt")

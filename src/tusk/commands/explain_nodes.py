@@ -208,8 +208,6 @@ class NodeWriter:
                 entry.facts["Actual Loops"] = 0
         entry.facts["Disabled"] = bool(plan.disabled_nodes) and not _children_disabled(plan)
         entry.numbers = "".join(parts)
-        if not self.options.costs and entry.numbers:
-            entry.numbers = f" {entry.numbers}"
 
     # Properties
 
@@ -270,7 +268,8 @@ class NodeWriter:
                 shown = [self._expression(t.expr, plan, ancestors, prefix=True) for t in plan.returningLists[0]]
                 entry.properties.append(("Output", shown, ", ".join(shown)))
             return
-        shown = [self._expression(t.expr, plan, ancestors) for t in plan.targetlist]
+        several = len(self.planned.rtable) > 1
+        shown = [self._expression(t.expr, plan, ancestors, prefix=several) for t in plan.targetlist]
         entry.properties.append(("Output", shown, ", ".join(shown)))
 
     def _index_scan(self, entry: Entry, plan: Any, ancestors: list[Any]) -> None:
@@ -285,12 +284,21 @@ class NodeWriter:
         )
         if self._qual(entry, "Filter", plan.qual, plan, ancestors, is_scan=True):
             self._removed(entry, "Rows Removed by Filter", 1, plan)
+        self._searches(entry, plan)
         if only and self.options.analyze:
             fetches = self._detail(plan, "Heap Fetches", 0)
             entry.properties.append(("Heap Fetches", fetches, f"{fetches}"))
 
+    def _searches(self, entry: Entry, plan: Any) -> None:
+        """How often the index was descended: once for each loop, unless the scan counted."""
+        state = self.states.get(id(plan))
+        if self.options.analyze and state is not None and state.instrument is not None:
+            count = state.instrument.details.get("Index Searches", round(state.instrument.nloops))
+            entry.properties.append(("Index Searches", count, f"{count}"))
+
     def _bitmap_index_scan(self, entry: Entry, plan: Any, ancestors: list[Any]) -> None:
         self._qual(entry, "Index Cond", plan.indexqualorig, plan, ancestors, is_scan=True)
+        self._searches(entry, plan)
 
     def _bitmap_heap_scan(self, entry: Entry, plan: Any, ancestors: list[Any]) -> None:
         if self._qual(entry, "Recheck Cond", plan.bitmapqualorig, plan, ancestors, is_scan=True):
