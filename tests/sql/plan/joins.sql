@@ -1,3 +1,28 @@
+-- Joins of all kinds, sublinks that become joins, LATERAL, views: every order the planner may choose gives the same rows.
+create table a (id int primary key, x int, t text);
+create table b (id int primary key, aid int, y int);
+create table c (id int primary key, bid int, z int);
+create table d (k int, v int);
+create table big (id int primary key, g int, h int, s text, n numeric);
+insert into a values (1,10,'one'),(2,20,'two'),(3,30,null),(4,null,'four'),(5,50,'five');
+insert into b values (1,1,100),(2,1,200),(3,2,300),(4,null,400),(5,9,500),(6,5,null);
+insert into c values (1,1,7),(2,3,8),(3,3,9),(4,8,null),(5,null,6);
+insert into d values (1,1),(1,2),(2,null),(null,3),(3,3),(3,3);
+insert into big select g, g % 10, g % 7, 's' || g % 100, g / 3.0 from generate_series(1, 3000) g;
+create index big_g on big (g);
+create index big_gh on big (h, g desc);
+create index big_s on big (s);
+create index big_low on big (lower(s));
+create index big_part on big (n) where h = 3;
+create index b_aid on b (aid);
+analyze a;
+analyze b;
+analyze c;
+analyze d;
+analyze big;
+create view va as select id, x + 1 as x1, coalesce(t, '?') as t from a where x is not null;
+create view vb with (security_barrier) as select * from b where y > 100;
+create view vagg as select aid, count(*) n, sum(y) s from b group by aid;
 select * from a left join b on a.id = b.aid left join c on b.id = c.bid order by 1, 4, 7;
 select * from a left join (b join c on b.id = c.bid) on a.id = b.aid order by 1, 4, 7;
 select * from a left join (b left join c on b.id = c.bid) on a.id = b.aid order by 1, 4, 7;
@@ -133,4 +158,4 @@ select a.id, b.id from a, b where a.ctid = b.ctid order by 1;
 select id from a where ctid = '(0,2)';
 select id from a where ctid in ('(0,2)', '(0,3)') order by 1;
 select id from a where ctid = any (array['(0,1)', '(0,9)']::tid[]) order by 1;
-select tableoid::regclass::text = 'a' or true, xmin is not null from a limit 1
+select tableoid::regclass::text = 'a' or true, xmin is not null from a limit 1;

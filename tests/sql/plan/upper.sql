@@ -1,3 +1,28 @@
+-- Grouping, windows, DISTINCT, set operations, CTEs, set-returning functions, index conditions.
+create table a (id int primary key, x int, t text);
+create table b (id int primary key, aid int, y int);
+create table c (id int primary key, bid int, z int);
+create table d (k int, v int);
+create table big (id int primary key, g int, h int, s text, n numeric);
+insert into a values (1,10,'one'),(2,20,'two'),(3,30,null),(4,null,'four'),(5,50,'five');
+insert into b values (1,1,100),(2,1,200),(3,2,300),(4,null,400),(5,9,500),(6,5,null);
+insert into c values (1,1,7),(2,3,8),(3,3,9),(4,8,null),(5,null,6);
+insert into d values (1,1),(1,2),(2,null),(null,3),(3,3),(3,3);
+insert into big select g, g % 10, g % 7, 's' || g % 100, g / 3.0 from generate_series(1, 3000) g;
+create index big_g on big (g);
+create index big_gh on big (h, g desc);
+create index big_s on big (s);
+create index big_low on big (lower(s));
+create index big_part on big (n) where h = 3;
+create index b_aid on b (aid);
+analyze a;
+analyze b;
+analyze c;
+analyze d;
+analyze big;
+create view va as select id, x + 1 as x1, coalesce(t, '?') as t from a where x is not null;
+create view vb with (security_barrier) as select * from b where y > 100;
+create view vagg as select aid, count(*) n, sum(y) s from b group by aid;
 select g, count(*) from big group by g order by g;
 select g, count(*), sum(h), min(s), max(n) from big group by g having count(*) > 10 and g < 5 order by g;
 select g, h, count(*) from big where id < 500 group by g, h order by g, h;
@@ -131,6 +156,7 @@ select count(*) from big where case when g = 0 then false else 10 / g > 3 end;
 select id from a where x is distinct from 10 order by 1;
 select id from a where (x > 15) is not true order by 1;
 select id from a where (x > 15) is unknown;
+-- missing: TABLESAMPLE is not supported yet
 select count(*) from a tablesample bernoulli (100);
 select * from rows from (generate_series(1, 2), unnest(array['x', 'y', 'z'])) with ordinality r(a, b, n) order by n;
 select * from json_to_recordset('[{"a":1,"b":"x"}]') as r(a int, b text);
@@ -142,4 +168,4 @@ select * from a where id = 1 for update;
 select a.id from a, b where a.id = b.aid order by b.id for update of a;
 select a.id from a left join b on a.id = b.aid order by 1, b.id for share of a;
 select * from a where id in (select aid from b) order by id for update;
-select id from a order by id limit 1 for no key update skip locked
+select id from a order by id limit 1 for no key update skip locked;

@@ -491,6 +491,11 @@ def _agg(root: Root, path: Path) -> Any:
     return node
 
 
+def _minmax(root: Root, path: Path) -> Any:
+    del root
+    return Result(targetlist=path.target, resconstantqual=path.info["having"] or None)
+
+
 def _group(root: Root, path: Path) -> Any:
     plan = _create(root, path.children[0])
     clauses = path.info["clauses"]
@@ -661,7 +666,7 @@ _MAKERS = {
     "Gate": _gate, "SubqueryScan": _subqueryscan, "TidScan": _tidscan, "IndexScan": _indexscan,
     "IndexOnlyScan": _indexonlyscan, "BitmapIndexScan": _bitmapindexscan, "BitmapOr": _bitmapor,
     "BitmapHeapScan": _bitmapheapscan, "NestLoop": _nestloop, "HashJoin": _hashjoin, "MergeJoin": _mergejoin,
-    "Material": _material, "Sort": _sort, "Agg": _agg, "Group": _group, "GroupingSets": _grouping_sets,
+    "Material": _material, "Sort": _sort, "Agg": _agg, "Group": _group, "MinMax": _minmax, "GroupingSets": _grouping_sets,
     "WindowAgg": _windowagg, "ProjectSet": _projectset, "Unique": _unique, "Append": _append, "SetOp": _setop,
     "RecursiveUnion": _recursiveunion, "LockRows": _lockrows, "Limit": _limit, "Limit1": _limit_one,
     "ModifyTable": _modifytable,

@@ -192,11 +192,7 @@ def _through_outer_joins(root: Root, pending: Pending, constants: dict[Any, tupl
     for qual, marker, scope in pending:
         if not marker or type(qual) is not OpExpr or len(qual.args) != 2 or contains_volatile(qual):
             continue
-        info = (
-            root.outer_joins[-marker - 1]
-            if marker < 0
-            else next(info for info in root.outer_joins if info.rtindex == marker)
-        )
+        info = next(info for info in root.outer_joins if info.marker == marker)
         families = merge_families(qual.opno)
         if info.jointype != enums.JOIN_LEFT or not families:
             continue

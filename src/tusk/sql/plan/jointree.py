@@ -122,13 +122,12 @@ def _note_outer_join(
             min_left |= everything
     info = OuterJoin(
         jointype=node.jointype, min_left=min_left or left, min_right=right, syn_left=left, syn_right=right,
-        rtindex=node.rtindex,
+        rtindex=node.rtindex, marker=node.rtindex or -len(root.outer_joins) - 1,
     )  # fmt: skip
     if node.jointype == enums.JOIN_SEMI:
         info.semi_operators = _semi_operators(quals, right)
     root.outer_joins.append(info)
-    marker = node.rtindex or -len(root.outer_joins)
-    pending.extend((qual, marker, left | right) for qual in quals)
+    pending.extend((qual, info.marker, left | right) for qual in quals)
 
 
 def _bit(rtindex: int) -> int:
@@ -188,18 +187,16 @@ def distribute(
         info = _outer_join_of(root, outer_join)
         clause.required = info.min_left | info.min_right
     required = members_of_base(root, clause.required)
-    _mark_needed(root, qual, clause.required)
     if len(required) == 1 and clause.required == 1 << required[0]:
         root.rels[required[0]].restrictions.append(clause)
         return
+    _mark_needed(root, qual, clause.required)
     for rtindex in required:
         root.rels[rtindex].joins.append(clause)
 
 
 def _outer_join_of(root: Root, marker: int) -> OuterJoin:
-    if marker < 0:
-        return root.outer_joins[-marker - 1]
-    return next(info for info in root.outer_joins if info.rtindex == marker)
+    return next(info for info in root.outer_joins if info.marker == marker)
 
 
 def members_of_base(root: Root, relids: int) -> list[int]:

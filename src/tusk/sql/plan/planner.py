@@ -6,7 +6,7 @@ from typing import Any
 
 from tusk.errors import feature_not_supported
 from tusk.sql.nodes import FromExpr, PlannedStmt, Query, copy_tree, enums
-from tusk.sql.plan import prepjointree, scans, setops, subselect
+from tusk.sql.plan import minmax, prepjointree, scans, setops, subselect
 from tusk.sql.plan.create_plan import make_plan
 from tusk.sql.plan.exprs import and_list, contains_agg, contains_subplan, is_volatile
 from tusk.sql.plan.fold import fold_constants
@@ -14,6 +14,7 @@ from tusk.sql.plan.jointree import add_base_rels, deconstruct, finish_base_rels,
 from tusk.sql.plan.joins import join_all
 from tusk.sql.plan.multiexpr import split_multiexpr
 from tusk.sql.plan.pathkeys import pathkeys_for_clauses
+from tusk.sql.plan.removal import remove_useless_joins
 from tusk.sql.plan.scans import set_base_paths
 from tusk.sql.plan.setrefs import finish_statement
 from tusk.sql.plan.structures import Global, Path, Rel, Root
@@ -67,6 +68,7 @@ def _sub(parent: Root, query: Query, fraction: float, *, has_recursion: bool = F
 subselect.set_subquery_planner(_sub)
 scans.set_query_planner(_sub)
 setops.set_query_planner(_sub)
+minmax.set_level_planner(lambda root: _grouping_planner(root))
 
 
 def _expression(root: Root, tree: Any, *, is_qual: bool = False) -> Any:
@@ -189,6 +191,7 @@ def _query_planner(root: Root) -> Rel:
         need_target(root, [window.startOffset, window.endOffset])
     note_lateral_references(root)
     joinlist = deconstruct(root)
+    remove_useless_joins(root, joinlist)
     finish_base_rels(root)
     for rel in root.rels.values():
         set_base_paths(root, rel)

@@ -363,7 +363,7 @@ class IndexClause:
     column: int
     expr: Any
     clause: Clause
-    strategy: int                   # 1 < 2 <= 3 = 4 >= 5 >; 0: IS NULL, 6: = ANY
+    strategy: int                   # 1 < 2 <= 3 = 4 >= 5 >; 0: IS NULL, 6: = ANY, 7: IS NOT NULL
 
 
 def _index_paths(root: Root, rel: Rel, index: IndexInfo) -> None:
@@ -394,8 +394,7 @@ def _index_paths(root: Root, rel: Rel, index: IndexInfo) -> None:
 def _inner_side(root: Root, rel: Rel, clause: Clause) -> bool:
     """An outer join's clause may drive an index on its nullable side only."""
     for info in root.outer_joins:
-        marker = info.rtindex or -(root.outer_joins.index(info) + 1)
-        if marker == clause.outer_join:
+        if info.marker == clause.outer_join:
             return bool(rel.relids & info.syn_right) and info.jointype != enums.JOIN_FULL
     return False
 
@@ -448,7 +447,7 @@ def _match(rel: Rel, index: IndexInfo, column: int, clause: Clause) -> IndexClau
             row = lookup(c.AMOPOPID, expr.opno, "s", index.opfamilies[column])
             return IndexClause(column, expr, clause, 6) if row is not None and row.amopstrategy == 3 else None
     if type(expr) is NullTest and not expr.argisrow and _matches_column(rel, index, column, expr.arg):
-        return IndexClause(column, expr, clause, 0)
+        return IndexClause(column, expr, clause, 0 if expr.nulltesttype == enums.IS_NULL else 7)
     return None
 
 

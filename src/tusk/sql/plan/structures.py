@@ -88,6 +88,7 @@ class OuterJoin:
     syn_left: Relids
     syn_right: Relids
     rtindex: int = 0
+    marker: int = 0                 # what its clauses name it by: the rtindex, a negative number where it has none
     semi_operators: list[tuple[int, Any, Any]] = field(default_factory=list)    # (opno, left, right)
 
 
@@ -224,6 +225,7 @@ class Root:
     nestloop_params: list[tuple[Any, int]] = field(default_factory=list)
     current_outer: Relids = 0
     final_path: Path | None = None
+    min_max: Path | None = None     # what was decided about MIN and MAX by index
     equal_keys: dict[Any, Any] = field(default_factory=dict)
     qual_security_level: int = 0
     nonnullable: Relids = 0

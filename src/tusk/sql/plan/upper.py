@@ -13,6 +13,7 @@ from tusk.sql.plan import cost
 from tusk.sql.plan.exprs import and_list, contains_set, returns_set
 from tusk.sql.plan.fold import estimate_expression
 from tusk.sql.plan.joins import sort_path
+from tusk.sql.plan.minmax import min_max_path
 from tusk.sql.plan.pathkeys import contained_in, pathkeys_for_clauses
 from tusk.sql.plan.scans import call_rows
 from tusk.sql.plan.selectivity import group_count
@@ -254,8 +255,13 @@ def group(root: Root, path: Path, output: list[TargetEntry]) -> Path:
     clauses = parse.groupClause
     if not clauses:
         startup, total = cost.aggregate("plain", path.startup, path.total, path.rows, 1, 0, trans)
-        return Path("Agg", path.rel, 1, startup, total, [], path.outer_rels, [path],
-                    {"strategy": enums.AGG_PLAIN, "clauses": [], "having": having}, output, path.disabled)  # fmt: skip
+        plain = Path("Agg", path.rel, 1, startup, total, [], path.outer_rels, [path],
+                     {"strategy": enums.AGG_PLAIN, "clauses": [], "having": having}, output, path.disabled)  # fmt: skip
+        if root.constant_quals or any(entry.ressortgroupref for entry in output):
+            return plain
+        if root.min_max is None:
+            root.min_max = min_max_path(root, plain, aggs, output, having) or plain
+        return root.min_max if root.min_max.kind == "MinMax" else plain
     by_ref = {entry.ressortgroupref: entry.expr for entry in source if entry.ressortgroupref}
     groups = group_count(root, [by_ref[clause.tleSortGroupRef] for clause in clauses], path.rows)
     if having:
