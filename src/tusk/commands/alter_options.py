@@ -11,7 +11,7 @@ from tusk.catalog._relcache import relation_close, relation_open
 from tusk.catalog._tuples import command_counter_increment, update_row
 from tusk.catalog.cache import lookup, scan_rows
 from tusk.commands.alter_table import Kind, Work, alter, column
-from tusk.commands.options import string_of, storage_parameters
+from tusk.commands.options import storage_parameters, string_of
 from tusk.commands.role_names import role_of
 from tusk.commands.sequences import parameters_of, rewrite_sequence
 from tusk.commands.tables import chosen_tablespace, compression_letter, storage_letter, tablespace_oid

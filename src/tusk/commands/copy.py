@@ -605,7 +605,7 @@ def _source(
         yield channel.read
         return
     if statement.is_program:
-        process = subprocess.Popen(statement.filename, shell=True, stdout=subprocess.PIPE)  # noqa: S602
+        process = subprocess.Popen(statement.filename, shell=True, stdout=subprocess.PIPE)
         assert process.stdout is not None
         output = process.stdout
         yield lambda: output.read(_CHUNK) or None
@@ -783,7 +783,7 @@ def _sink(
         channel.finish()
         return
     if statement.is_program:
-        process = subprocess.Popen(statement.filename, shell=True, stdin=subprocess.PIPE)  # noqa: S602
+        process = subprocess.Popen(statement.filename, shell=True, stdin=subprocess.PIPE)
         assert process.stdin is not None
         pipe = process.stdin
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tusk.catalog import acl
+from tusk.catalog import acl, tempschema
 from tusk.catalog import cache as c
 from tusk.catalog import dependency as dep
 from tusk.catalog import index as catalog_index
 from tusk.catalog import objectaddress as oa
-from tusk.catalog import tempschema
 from tusk.catalog._relcache import lock_relation, relation_close, relation_open
 from tusk.catalog._tuples import command_counter_increment, delete_row, insert_row, update_row
 from tusk.catalog.cache import lookup, scan_rows

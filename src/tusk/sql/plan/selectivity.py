@@ -9,8 +9,8 @@ from typing import Any
 from tusk.catalog import cache as c
 from tusk.catalog.cache import lookup
 from tusk.sql.nodes import (
-    BoolExpr,
     BooleanTest,
+    BoolExpr,
     Const,
     NullTest,
     OpExpr,
@@ -23,6 +23,7 @@ from tusk.sql.nodes.nodefuncs import expr_type
 from tusk.sql.plan.exprs import pull_relids, pull_vars, strip_relabel
 from tusk.sql.plan.fold import estimate_expression
 from tusk.sql.plan.structures import Clause, OuterJoin, Rel, Root
+from tusk.types.codec import codec_for
 
 DEFAULT_EQ_SEL = 0.005
 DEFAULT_INEQ_SEL = 0.3333333333333333
@@ -31,6 +32,7 @@ DEFAULT_RANGE_INEQ_SEL = 0.005
 DEFAULT_NUM_DISTINCT = 200
 DEFAULT_UNK_SEL = 0.005
 _MCV, _HISTOGRAM, _CORRELATION = 1, 2, 3
+_ANYARRAY = 2277
 
 
 @dataclass(slots=True)
@@ -107,6 +109,9 @@ def _load(rel: Rel, var: Var) -> ColumnStats:
 
 
 def _elements(array: Any) -> Any:
+    """Elements of an array column of pg_statistic; values come as the bytes of an anyarray."""
+    if isinstance(array, bytes):
+        array = codec_for(_ANYARRAY).from_disk(array)
     return getattr(array, "elements", array) if array is not None else ()
 
 
