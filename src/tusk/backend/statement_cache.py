@@ -14,6 +14,7 @@ from typing import Any
 
 from tusk.catalog.oids import INT4OID, INT8OID, NUMERICOID
 from tusk.errors import SqlError
+from tusk.sql import plancache
 from tusk.sql.nodes import RawStmt
 from tusk.sql.parse import parse
 from tusk.sql.plancache import PlanSource
@@ -68,6 +69,7 @@ class StatementCache:
     def __init__(self) -> None:
         self._sources: dict[tuple[str, tuple[int, ...]], PlanSource | None] = {}
         self._parsed: dict[str, list[RawStmt]] = {}
+        self._names_as_of = 0
 
     def parse(self, text: str) -> list[RawStmt]:
         """The statements of a text; those that only begin or end transactions are remembered."""
@@ -89,9 +91,12 @@ class StatementCache:
         taker = _Taker(lists)
         normalized = _LITERAL.sub(taker, text)
         key = (normalized, tuple(taker.kinds))
-        if key in self._sources:
-            source = self._sources[key]
-        else:
+        if self._names_as_of != plancache.names_changed_at:
+            # A text says only names; a prepared statement may keep what they meant, a new query may not.
+            self._sources.clear()
+            self._names_as_of = plancache.names_changed_at
+        source = self._sources.get(key)
+        if (source is None and key not in self._sources) or (source is not None and source.is_stale()):
             source = self._make(normalized, taker.kinds)
             if len(self._sources) >= _MAX_ENTRIES:
                 self._sources.clear()

@@ -71,7 +71,7 @@ def create_view(statement: Any, context: UtilityContext) -> None:
 def _check_updatable(query: Any) -> None:
     from tusk.sql.rewrite import updatable
 
-    reason = updatable.view_query_is_auto_updatable(query, True)
+    reason = updatable.not_updatable_because(query, True)
     if reason is not None:
         raise SqlError(
             errcode.FEATURE_NOT_SUPPORTED, "WITH CHECK OPTION is supported only on automatically updatable views",

@@ -9,6 +9,8 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+from tusk.catalog import cache as caches
+from tusk.catalog import inval
 from tusk.catalog._relcache import lock_relation
 from tusk.config import settings
 from tusk.errors import SqlError, errcode
@@ -37,6 +39,24 @@ def invalidate_relation(oid: int) -> None:
 def invalidate_everything() -> None:
     """A function, operator, schema or role changed: no plan can be trusted."""
     invalidate_relation(0)
+
+
+def _object_changed(_hash_value: int) -> None:
+    invalidate_everything()
+
+
+def _names_changed(_hash_value: int) -> None:
+    global names_changed_at
+    names_changed_at = next(_generation)
+
+
+# When a relation was last made, dropped or renamed: names may now mean others.
+names_changed_at = 0
+
+inval.on_relcache_change(invalidate_relation)
+for _cache in (caches.PROCOID, caches.TYPEOID, caches.NAMESPACEOID, caches.OPEROID, caches.AMOPOPID):
+    inval.on_syscache_change(_cache, _object_changed)
+inval.on_syscache_change(caches.RELNAMENSP, _names_changed)
 
 
 class PlanSource:
@@ -95,6 +115,10 @@ class PlanSource:
         self.generic = None
         self.executors.clear()
         self.described.clear()
+
+    def is_stale(self) -> bool:
+        """Whether it would have to be analysed again."""
+        return not self._is_current()
 
     def _is_current(self) -> bool:
         if self.analyzed_at < _invalid_all or self.search_path != settings.search_path:
