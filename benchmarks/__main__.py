@@ -175,7 +175,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, dict[str, list[float] | 
                         numbers.append(work(bench))
                     results[name][which] = numbers
                 except (ServerError, psycopg.Error, subprocess.TimeoutExpired) as error:
-                    results[name][which] = " ".join(str(error).split())[-200:]
+                    results[name][which] = str(error).split("\n")[0][:100]
                 print(f"{name:28} {which:12} {results[name][which]} {unit}", flush=True)
     finally:
         for bench in benches.values():
