@@ -3,6 +3,7 @@ PYTHON = .venv/bin/python
 SETUP  = tools/setup
 JOBS  ?= $(shell nproc)
 BUILD  = $(PYTHON) setup.py -q build_ext --inplace -j $(JOBS)
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: debug asan relassert plain test-all lint fmt generate record bench docs
 
