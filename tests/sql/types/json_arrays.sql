@@ -4,12 +4,14 @@ SELECT j -> 'a', j ->> 'c', j -> 'a' -> 1, j #> '{a,2,b}', j #>> '{a,0}', j -> '
 SELECT '{"a":1,"b":2}'::jsonb @> '{"a":1}', '{"a":1}'::jsonb <@ '{"a":1,"b":2}', '{"a":1}'::jsonb ? 'a', '["x"]'::jsonb ?| ARRAY['x', 'y'], '{"a":1}'::jsonb ?& ARRAY['a', 'b'];
 SELECT '{"a":1}'::jsonb || '{"b":2}', '[1,2]'::jsonb || '3', '{"a":1,"b":2}'::jsonb - 'a', '[1,2,3]'::jsonb - 1, '{"a":{"b":1}}'::jsonb #- '{a,b}';
 SELECT jsonb_set('{"a":1}', '{b}', '2'), jsonb_insert('[1,2]', '{1}', '9'), jsonb_strip_nulls('{"a":null,"b":1}'), jsonb_typeof('[]'), jsonb_array_length('[1,2]'), jsonb_pretty('{"a":[1]}');
+-- differs: tag: '' != 'SELECT 1'; sqlstate: 'XX000' != ''; message: "AttributeError: 'String' object has no attribute 'translate'" != ''; columns: () != (('to_json', 114, 
 SELECT to_json('a"b'::text), to_jsonb(ARRAY[1, 2]), row_to_json(ROW(1, 'x')), json_build_object('a', 1, 'b', NULL), json_build_array(1, 'x', true), jsonb_build_object('k', ARRAY[1]);
 SELECT * FROM json_each('{"a":1,"b":"x"}');
 SELECT * FROM jsonb_each_text('{"a":1,"b":null}');
 SELECT * FROM jsonb_array_elements('[1,"a",null]');
 SELECT * FROM json_array_elements_text('[1,"a",null]');
 SELECT * FROM jsonb_object_keys('{"b":1,"a":2}');
+-- missing: could not determine row type for result of jsonb_to_record
 SELECT * FROM jsonb_to_record('{"a":1,"b":"x"}') AS r(a int, b text);
 SELECT * FROM json_to_recordset('[{"a":1},{"a":2,"b":"y"}]') AS r(a int, b text);
 SELECT jsonb_path_query('{"a":[1,2,3]}', '$.a[*] ? (@ > 1)'), jsonb_path_exists('{"a":1}', '$.a'), '{"a":1}'::jsonb @@ '$.a == 1';
