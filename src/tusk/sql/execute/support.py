@@ -297,6 +297,48 @@ class JsonbSubscripting:
     assign_slice = fetch_slice
 
 
+class FixedArraySubscripting:
+    """Subscripts of types that are fixed-length arrays, such as name and point: they count from 0
+    (raw_array_subscript_handler)."""
+
+    def __init__(self, container: int, size_bytes: int, element: int) -> None:
+        self.container, self.element = codec_for(container), codec_for(element)
+        self.size_bytes = size_bytes
+        self.element_bytes = int(lookup(TYPEOID, element).typlen)
+
+    def _data(self, value: Any) -> bytes:
+        return bytes(self.container.to_disk(value)).ljust(self.size_bytes, b"\0")
+
+    def fetch(self, value: Any, subscripts: list[Any]) -> Any:
+        """One element, or None."""
+        if len(subscripts) != 1 or not 0 <= subscripts[0] < self.size_bytes // self.element_bytes:
+            return None
+        start = subscripts[0] * self.element_bytes
+        return self.element.from_disk(self._data(value)[start : start + self.element_bytes])
+
+    def assign(self, value: Any, subscripts: list[Any], new: Any) -> Any:
+        """A copy with one element changed; NULL stays NULL."""
+        if value is None or new is None:
+            return value
+        if len(subscripts) != 1:
+            raise SqlError(errcode.ARRAY_SUBSCRIPT_ERROR, "wrong number of array subscripts")
+        if not 0 <= subscripts[0] < self.size_bytes // self.element_bytes:
+            raise SqlError(errcode.ARRAY_SUBSCRIPT_ERROR, "array subscript out of range")
+        data, start = bytearray(self._data(value)), subscripts[0] * self.element_bytes
+        data[start : start + self.element_bytes] = self.element.to_disk(new)
+        return self.container.from_disk(bytes(data))
+
+    def fetch_slice(self, value: Any, uppers: list[Any], lowers: list[Any]) -> Any:
+        """Refused, as PostgreSQL does."""
+        raise SqlError(errcode.FEATURE_NOT_SUPPORTED, "slices of fixed-length arrays not implemented")
+
+    def assign_slice(self, value: Any, uppers: list[Any], lowers: list[Any], new: Any) -> Any:
+        """Refused, as PostgreSQL does."""
+        raise SqlError(
+            errcode.FEATURE_NOT_SUPPORTED, "updates on slices of fixed-length arrays not implemented"
+        )
+
+
 def subscripting(container_type: int, element_type: int) -> Any:
     """How values of a container type are subscripted."""
     base = type_of(container_type).base
@@ -307,7 +349,7 @@ def subscripting(container_type: int, element_type: int) -> Any:
         return ArraySubscripting(element_type or row.typelem)
     handler = lookup(PROCOID, row.typsubscript) if row.typsubscript else None
     if handler is not None and handler.prosrc == "raw_array_subscript_handler":
-        return ArraySubscripting(row.typelem)
+        return FixedArraySubscripting(base, row.typlen, row.typelem)
     raise SqlError(
         errcode.DATATYPE_MISMATCH, f"cannot subscript type {row.typname} because it does not support subscripting"
     )
