@@ -14,11 +14,11 @@ from tusk.catalog.names import quote_qualified_identifier
 from tusk.catalog.namespace import get_namespace_name, range_var_get_relid, split_identifier_string
 from tusk.catalog.session import session
 from tusk.commands import sequences
+from tusk.commands.functions.support import out_row
 from tusk.errors import SqlError, errcode
 from tusk.sql.execute import hooks
 from tusk.sql.nodes import make
 from tusk.types.registry import function
-from tusk.types.values import Record
 
 
 @function("nextval_oid")
@@ -71,10 +71,10 @@ def pg_get_sequence_data(sequence: int) -> Any:
     """(last_value, is_called) for dumps."""
     rel = try_relation_open(sequence, 1)
     if rel is None or rel.form.relkind != "S":
-        return Record(2249, -1, (None, None, None))
+        return out_row("pg_get_sequence_data", None, None)
     try:
         last_value, _, is_called = _sequence.read(rel)
-        return Record(2249, -1, (last_value, is_called, None))
+        return out_row("pg_get_sequence_data", last_value, is_called)
     finally:
         relation_close(rel, 1)
 
@@ -89,10 +89,10 @@ def pg_sequence_parameters(sequence: int) -> Any:
     row = lookup(c.SEQRELID, sequence)
     if row is None:
         raise SqlError(errcode.INTERNAL_ERROR, f"cache lookup failed for sequence {sequence}")
-    return Record(
-        2249, -1,
-        (row.seqstart, row.seqmin, row.seqmax, row.seqincrement, row.seqcycle, row.seqcache, row.seqtypid),
-    )
+    return out_row(
+        "pg_sequence_parameters",
+        row.seqstart, row.seqmin, row.seqmax, row.seqincrement, row.seqcycle, row.seqcache, row.seqtypid,
+    )  # fmt: skip
 
 
 @function("pg_get_serial_sequence")

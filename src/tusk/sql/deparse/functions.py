@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tusk.catalog.cache import ATTNAME, AUTHOID, PROCOID, RELOID, lookup, scan_rows
-from tusk.catalog.names import quote_qualified_identifier
-from tusk.catalog.namespace import get_namespace_name, relation_oid_by_name, split_identifier_string
+from tusk.catalog.cache import AUTHOID, PROCOID, RELOID, lookup
+from tusk.catalog.namespace import relation_oid_by_name, split_identifier_string
 from tusk.catalog.objectaddress import ObjectAddress, object_description
 from tusk.errors import SqlError, errcode
-from tusk.sql.analyze.relations import relation_info
 from tusk.sql.deparse import constraints, indexes, routines
 from tusk.sql.deparse.expression import stored_expression
 from tusk.sql.deparse.writer import PRETTY_INDENT, PRETTY_PAREN, WRAP_COLUMN_DEFAULT, pretty_flags
@@ -180,22 +178,6 @@ def _function_sqlbody(oid: int) -> str | None:
 def _userbyid(oid: int) -> str:
     row = lookup(AUTHOID, oid)
     return f"unknown (OID={oid})" if row is None else str(row.rolname)
-
-
-@function("pg_get_serial_sequence")
-def _serial_sequence(table: str, column: str) -> str | None:
-    relid = _relation_named(table)
-    attribute = lookup(ATTNAME, relid, column)
-    if attribute is None or attribute.attisdropped:
-        raise SqlError(
-            errcode.UNDEFINED_COLUMN, f'column "{column}" of relation "{relation_info(relid).name}" does not exist'
-        )
-    for row in scan_rows("pg_depend", refclassid=_RELATION_CLASS, refobjid=relid, refobjsubid=attribute.attnum):
-        if row.classid == _RELATION_CLASS and row.objsubid == 0 and row.deptype in "ai":
-            sequence = lookup(RELOID, row.objid)
-            if sequence is not None and sequence.relkind == "S":
-                return quote_qualified_identifier(get_namespace_name(sequence.relnamespace), sequence.relname)
-    return None
 
 
 @function("pg_describe_object")
