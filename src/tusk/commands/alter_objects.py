@@ -54,9 +54,7 @@ def rename(statement: Any, _context: UtilityContext) -> None:
     elif kind == enums.OBJECT_SCHEMA:
         _rename_schema(statement.subname, new)
     elif kind == enums.OBJECT_DATABASE:
-        from tusk.commands import database
-
-        database.rename_database(statement.subname, new)
+        _rename_database(statement.subname, new)
     elif kind in (enums.OBJECT_TYPE, enums.OBJECT_DOMAIN):
         _rename_type(statement)
     elif kind in (enums.OBJECT_TRIGGER, enums.OBJECT_RULE):
@@ -283,6 +281,47 @@ def _rename_schema(old: str, new: str) -> None:
     update_row(row.copy(nspname=new), row)
 
 
+def _rename_database(old: str, new: str) -> None:
+    """ALTER DATABASE ... RENAME (RenameDatabase)."""
+    from tusk.commands import database
+
+    row = database.lock_database(old, AccessExclusiveLock)
+    if row is None:
+        raise SqlError(errcode.UNDEFINED_DATABASE, f'database "{old}" does not exist')
+    acl.require_owner(oa.DATABASE, row.oid)
+    own = lookup(c.AUTHOID, session.current_user_id)
+    if not (own.rolsuper or own.rolcreatedb):
+        raise SqlError(errcode.INSUFFICIENT_PRIVILEGE, "permission denied to rename database")
+    if scan_rows("pg_database", datname=new):
+        raise SqlError(errcode.DUPLICATE_DATABASE, f'database "{new}" already exists')
+    if row.oid == session.database_id:
+        raise SqlError(errcode.FEATURE_NOT_SUPPORTED, "current database cannot be renamed")
+    others, prepared = database._others_using(row.oid)
+    if others or prepared:
+        raise SqlError(
+            errcode.OBJECT_IN_USE, f'database "{old}" is being accessed by other users',
+            detail=database._busy_detail(others, prepared),
+        )
+    update_row(row.copy(datname=new), row)
+
+
+def _change_database_owner(oid: int, owner: int) -> None:
+    """ALTER DATABASE ... OWNER TO (AlterDatabaseOwner)."""
+    row = lookup(c.DATABASEOID, oid)
+    if row.datdba == owner:
+        return
+    acl.require_owner(oa.DATABASE, oid)
+    _check_new_owner(owner)
+    own = lookup(c.AUTHOID, session.current_user_id)
+    if not (own.rolsuper or own.rolcreatedb):
+        raise SqlError(errcode.INSUFFICIENT_PRIVILEGE, "permission denied to change owner of database")
+    changes: dict[str, Any] = {"datdba": owner}
+    if row.datacl is not None:
+        changes["datacl"] = acl.acl_update_owner(row.datacl, row.datdba, owner)
+    update_row(row.copy(**changes), row)
+    dep.change_owner_dependency(oa.DATABASE, oid, owner)
+
+
 def _rename_part(statement: Any) -> None:
     catalog, relation_column, name, noun = (
         ("pg_trigger", "tgrelid", "tgname", "trigger") if statement.renameType == enums.OBJECT_TRIGGER
@@ -387,9 +426,7 @@ def alter_owner(statement: Any, _context: UtilityContext) -> None:
     address = object_address(kind, statement.object, AccessExclusiveLock)
     assert address is not None
     if address.classid == oa.DATABASE:
-        from tusk.commands import database
-
-        database.change_database_owner(statement.object.sval, owner)
+        _change_database_owner(address.objid, owner)
         return
     change_owner(address.classid, address.objid, owner)
 

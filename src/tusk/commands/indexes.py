@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tusk.catalog import acl, heap
+from tusk.catalog import acl, heap, inval
 from tusk.catalog import cache as c
+from tusk.catalog import dependency as dep
 from tusk.catalog import index as catalog_index
 from tusk.catalog import objectaddress as oa
+from tusk.catalog._tuples import command_counter_increment, insert_row, new_oid, update_row
 from tusk.catalog.cache import lookup
 from tusk.catalog.names import format_type
 from tusk.catalog.namespace import (
@@ -19,6 +21,8 @@ from tusk.catalog.namespace import (
     is_other_temp_namespace,
     range_var_get_relid,
 )
+from tusk.catalog.objectaddress import ObjectAddress
+from tusk.catalog.rows import PgTrigger
 from tusk.commands import expressions
 from tusk.commands.options import storage_parameters
 from tusk.commands.sequences import not_supported_detail
@@ -35,6 +39,7 @@ from tusk.sql.nodes.primitives import Var
 
 ShareLock = 5
 BTREE = 403
+_UNIQUE_KEY_RECHECK, _ROW_INSERT_UPDATE = 1250, 21
 INDOPTION_DESC, INDOPTION_NULLS_FIRST = 1, 2
 _METHOD_LETTERS = {"btree": "b", "hash": "h", "gist": "g", "spgist": "s", "gin": "i", "brin": "r"}
 
@@ -134,11 +139,33 @@ def define_index(
         constraint=constraint, deferrable=statement.deferrable, deferred=statement.initdeferred,
         skip_build=skip_build,
     )  # fmt: skip
+    if constraint is not None and statement.deferrable:
+        _add_recheck_trigger(relid, oid, statement)
     if statement.idxcomment and not statement.isconstraint:
         from tusk.commands.comments import set_comment
 
         set_comment(oid, oa.CLASS, 0, statement.idxcomment)
     return oid
+
+
+def _add_recheck_trigger(relid: int, index: int, statement: Any) -> None:
+    """The trigger by which a deferrable constraint looks at possible duplicates again (index_constraint_create)."""
+    constraint = dep.constraint_of_index(index)
+    oid = new_oid("pg_trigger")
+    word = "PK" if statement.primary else "Unique"
+    insert_row(PgTrigger(
+        oid=oid, tgrelid=relid, tgparentid=0, tgname=f"{word}_ConstraintTrigger_{oid}", tgfoid=_UNIQUE_KEY_RECHECK,
+        tgtype=_ROW_INSERT_UPDATE, tgenabled="O", tgisinternal=True, tgconstrrelid=0, tgconstrindid=index,
+        tgconstraint=constraint, tgdeferrable=True, tginitdeferred=statement.initdeferred, tgnargs=0, tgattr=(),
+        tgargs=b"", tgqual=None, tgoldtable=None, tgnewtable=None,
+    ))  # fmt: skip
+    row = lookup(c.RELOID, relid)
+    if not row.relhastriggers:
+        update_row(row.copy(relhastriggers=True), row)
+    else:
+        inval.invalidate_relcache(relid)
+    dep.record_dependency(ObjectAddress(oa.TRIGGER, oid), ObjectAddress(oa.CONSTRAINT, constraint), dep.INTERNAL)
+    command_counter_increment()
 
 
 def _method(name: str, statement: Any, nkeys: int) -> int:

@@ -95,7 +95,7 @@ def discard(statement: Any, context: UtilityContext) -> None:
         case enums.DISCARD_PLANS:
             from tusk.sql import plancache
 
-            plancache.forget_all_plans()
+            plancache.invalidate_everything()
         case enums.DISCARD_SEQUENCES:
             discard_sequences()
         case enums.DISCARD_TEMP:
