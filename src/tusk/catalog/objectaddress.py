@@ -66,7 +66,7 @@ def _relation(address: ObjectAddress) -> str | None:
     if text is None or not address.subid:
         return text
     row = lookup(c.ATTNUM, address.objid, address.subid)
-    return None if row is None else f"column {quote_identifier(row.attname)} of {text}"
+    return None if row is None else f"column {row.attname} of {text}"
 
 
 def _visible_name(
@@ -117,8 +117,8 @@ def _constraint(address: ObjectAddress) -> str | None:
     if row is None:
         return None
     if row.conrelid:
-        return f"constraint {quote_identifier(row.conname)} on {relation_description(row.conrelid)}"
-    return f"constraint {quote_identifier(row.conname)}"
+        return f"constraint {row.conname} on {relation_description(row.conrelid)}"
+    return f"constraint {row.conname}"
 
 
 def _attrdef(address: ObjectAddress) -> str | None:
@@ -161,7 +161,7 @@ def _on_relation(noun: str, catalog: str, name: str, relation: str) -> Callable[
     def describe(address: ObjectAddress) -> str | None:
         row = _one(catalog, address.objid)
         return (
-            row and f"{noun} {quote_identifier(getattr(row, name))} on {relation_description(getattr(row, relation))}"
+            row and f"{noun} {getattr(row, name)} on {relation_description(getattr(row, relation))}"
         )
 
     return describe
