@@ -12,6 +12,7 @@ from tusk.catalog.cache import lookup, scan_rows
 from tusk.catalog.names import relation_name
 from tusk.catalog.namespace import range_var_get_relid
 from tusk.catalog.session import session
+from tusk.commands.sequences import not_supported_detail
 from tusk.commands.utility import UtilityContext, utility
 from tusk.errors import SqlError, errcode
 from tusk.sql.nodes import enums, walk
@@ -46,7 +47,7 @@ def _check_kind(oid: int) -> None:
         raise SqlError(
             errcode.WRONG_OBJECT_TYPE,
             f'cannot lock relation "{row.relname}"',
-            detail="This operation is not supported for this kind of relation.",
+            detail=not_supported_detail(row.relkind),
         )
 
 

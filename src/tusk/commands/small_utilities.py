@@ -1,4 +1,4 @@
-"""LOCK TABLE, DISCARD, SET CONSTRAINTS, ALTER ROLE and DATABASE SET, REASSIGN and DROP OWNED, REINDEX."""
+"""DISCARD, SET CONSTRAINTS, ALTER ROLE and DATABASE SET, REASSIGN and DROP OWNED, REINDEX."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tusk.catalog import cache as c
 from tusk.catalog import dependency as dep
 from tusk.catalog import index as catalog_index
 from tusk.catalog import objectaddress as oa
-from tusk.catalog._relcache import lock_relation, relation_close, relation_open
+from tusk.catalog._relcache import relation_close, relation_open
 from tusk.catalog._tuples import command_counter_increment, delete_row, insert_row, update_row
 from tusk.catalog.cache import lookup, scan_rows
 from tusk.catalog.namespace import lookup_explicit_namespace, range_var_get_relid
@@ -17,7 +17,7 @@ from tusk.catalog.objectaddress import ObjectAddress
 from tusk.catalog.rows import PgDbRoleSetting
 from tusk.catalog.session import session
 from tusk.commands.role_names import role_of
-from tusk.commands.sequences import discard_sequences, not_supported_detail
+from tusk.commands.sequences import discard_sequences
 from tusk.commands.utility import UtilityContext, utility
 from tusk.commands.variables import flatten_arguments, setter_context
 from tusk.config import parameter, reset_all, show
@@ -27,56 +27,6 @@ from tusk.sql.nodes import enums
 from tusk.transaction import _lock, xact
 
 AccessShareLock, RowExclusiveLock, ShareLock, AccessExclusiveLock = 1, 3, 5, 8
-
-
-@utility("LockStmt")
-def lock_table(statement: Any, context: UtilityContext) -> None:
-    """LOCK TABLE (LockTableCommand)."""
-    xact.require_transaction_block(context.is_top_level, "LOCK TABLE")
-    mode = int(statement.mode)
-
-    def check(_relation: Any, oid: int, _old: int) -> None:
-        if not oid:
-            return
-        row = lookup(c.RELOID, oid)
-        if row is None:
-            return
-        if row.relkind not in "rpv":
-            raise SqlError(
-                errcode.WRONG_OBJECT_TYPE, f'cannot lock relation "{row.relname}"',
-                detail=not_supported_detail(row.relkind),
-            )
-        wanted = acl.ACL_MAINTAIN | acl.ACL_UPDATE | acl.ACL_DELETE | acl.ACL_TRUNCATE
-        if mode == AccessShareLock:
-            wanted |= acl.ACL_SELECT
-        if mode <= RowExclusiveLock:
-            wanted |= acl.ACL_INSERT
-        if not acl.class_aclcheck(oid, session.current_user_id, wanted):
-            raise acl.aclcheck_error(*acl.object_noun(oa.CLASS, oid))
-
-    for relation in statement.relations:
-        oid = range_var_get_relid(relation, mode, nowait=statement.nowait, callback=check)
-        if lookup(c.RELOID, oid).relkind == "v":
-            _lock_view(oid, mode, statement.nowait, set())
-
-
-def _lock_view(oid: int, mode: int, nowait: bool, seen: set[int]) -> None:
-    """The tables under a view, too (LockViewRecurse)."""
-    from tusk.commands.expressions import references, tree_of
-
-    seen.add(oid)
-    rule = lookup(c.RULERELNAME, oid, "_RETURN")
-    for address in references(tree_of(rule.ev_action)[0]):
-        row = lookup(c.RELOID, address.objid) if address.classid == oa.CLASS else None
-        if row is None or address.objid in seen or row.relkind not in "rpv":
-            continue
-        seen.add(address.objid)
-        if not lock_relation(address.objid, mode, nowait):
-            raise SqlError(
-                errcode.LOCK_NOT_AVAILABLE, f'could not obtain lock on relation "{row.relname}"'
-            )
-        if row.relkind == "v":
-            _lock_view(address.objid, mode, nowait, seen)
 
 
 @utility("DiscardStmt")
