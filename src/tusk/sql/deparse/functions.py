@@ -10,11 +10,12 @@ from tusk.catalog.objectaddress import ObjectAddress, object_description
 from tusk.errors import SqlError, errcode
 from tusk.sql.deparse import constraints, indexes, routines
 from tusk.sql.deparse.expression import stored_expression
+from tusk.sql.deparse.identities import object_identity
 from tusk.sql.deparse.writer import PRETTY_INDENT, PRETTY_PAREN, WRAP_COLUMN_DEFAULT, pretty_flags
-from tusk.types.registry import function
-from tusk.types.values import Array
+from tusk.types.registry import ColumnInfo, bless_record, function
+from tusk.types.values import Array, Record
 
-TEXTOID = 25
+TEXTOID, RECORDOID = 25, 2249
 _RELATION_CLASS = 1259
 
 
@@ -187,3 +188,9 @@ def _describe_object(classid: int, objid: int, objsubid: int) -> str | None:
         return None
     address: Any = ObjectAddress(classid, objid, objsubid)
     return object_description(address, missing_ok=True)
+
+
+@function("pg_identify_object")
+def _identify_object(classid: int, oid: int, subid: int) -> Any:
+    typmod = bless_record(tuple(ColumnInfo(name, TEXTOID) for name in ("type", "schema", "name", "identity")))
+    return Record(RECORDOID, typmod, object_identity(classid, oid, subid) or (None, None, None, None))
