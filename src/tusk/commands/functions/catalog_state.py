@@ -7,9 +7,9 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
-from tusk.catalog import acl
+from tusk.catalog import acl, inval
 from tusk.catalog import cache as c
 from tusk.catalog.cache import lookup, scan_rows
 from tusk.catalog.facts import builtin_rows
@@ -171,20 +171,51 @@ def _updatable_events(relid: int, include_triggers: bool, columns: frozenset[int
         raise feature_not_supported("updatability of foreign tables")
     if row.relkind != "v":
         return events
-    query = updatable.view_query(relid)
-    if updatable.not_updatable_because(query, columns is not None) is not None:
+    view = _view(relid)
+    if view.usable is None or (columns is not None and not view.usable):
         return events
-    reference = query.jointree.fromlist[0]
-    base = query.rtable[reference.rtindex - 1]
-    usable = _updatable_columns(query, reference.rtindex)
+    usable = view.usable
     if columns is not None and not columns & usable.keys():
         return events
-    base_row = lookup(c.RELOID, base.relid)
+    base_row = lookup(c.RELOID, view.base)
     auto = 1 << enums.CMD_DELETE | (_EVENTS if usable else 0)
     if base_row.relkind not in "rp":
         inner = frozenset(usable[column] for column in columns & usable.keys()) if columns is not None else None
-        auto &= _updatable_events(base.relid, include_triggers, inner)
+        auto &= _updatable_events(view.base, include_triggers, inner)
     return events | auto
+
+
+class _View(NamedTuple):
+    """An automatically updatable view: its base relation, view column -> base column; usable is None for another."""
+
+    base: int
+    usable: dict[int, int] | None
+
+
+_views: dict[int, _View] = {}
+
+
+def _forget_view(relid: int) -> None:
+    if relid:
+        _views.pop(relid, None)
+    else:
+        _views.clear()
+
+
+inval.on_relcache_change(_forget_view)
+
+
+def _view(relid: int) -> _View:
+    found = _views.get(relid)
+    if found is None:
+        query = updatable.view_query(relid)
+        if updatable.not_updatable_because(query, False) is not None:
+            found = _View(0, None)
+        else:
+            rtindex = query.jointree.fromlist[0].rtindex
+            found = _View(query.rtable[rtindex - 1].relid, _updatable_columns(query, rtindex))
+        _views[relid] = found
+    return found
 
 
 def _updatable_columns(query: Any, rtindex: int) -> dict[int, int]:
