@@ -6,17 +6,19 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from tusk.catalog import cache as c
+from tusk.catalog.cache import lookup
 from tusk.config import settings
 from tusk.errors import SqlError, errcode
-from tusk.sql.nodes import JoinType, OpExpr, enums
-from tusk.sql.nodes.nodefuncs import expr_collation
+from tusk.sql.nodes import JoinType, OpExpr, SortGroupClause, TargetEntry, Var, enums
+from tusk.sql.nodes.nodefuncs import expr_collation, expr_type
 from tusk.sql.plan import cost
 from tusk.sql.plan.equivalence import merge_families
 from tusk.sql.plan.exprs import pull_relids, strip_relabel
 from tusk.sql.plan.jointree import JoinList
-from tusk.sql.plan.pathkeys import canonical, contained_in
+from tusk.sql.plan.pathkeys import canonical, contained_in, equality_operator
 from tusk.sql.plan.scans import add_path, worth_adding
-from tusk.sql.plan.selectivity import clauses_selectivity, column_stats
+from tusk.sql.plan.selectivity import clauses_selectivity, column_stats, group_count
 from tusk.sql.plan.structures import Clause, OuterJoin, Path, PathKey, Rel, Root, fingerprint
 
 
@@ -161,6 +163,55 @@ def _try_pair(root: Root, first: Rel, second: Rel, found: dict[int, Rel]) -> Non
             enums.JOIN_SEMI: enums.JOIN_RIGHT_SEMI,
         }[jointype]
         add_join_paths(root, rel, right, left, other, clauses, info)
+    if jointype == enums.JOIN_SEMI and info is not None:
+        single = distinct_rel(root, right, info, clauses)
+        if single is not None:
+            add_join_paths(root, rel, left, single, enums.JOIN_INNER, clauses, info)
+            add_join_paths(root, rel, single, left, enums.JOIN_INNER, clauses, info)
+
+
+def distinct_rel(root: Root, right: Rel, info: OuterJoin, clauses: list[Clause]) -> Rel | None:
+    """The right side of a semi join with each set of compared values once, so that an inner join does; None where the
+    conditions are not all equalities or the values cannot be hashed (create_unique_path)."""
+    if not info.semi_operators or right.relids != info.syn_right or right.lateral:
+        return None
+    known = root.distinct_rels.get(right.relids)
+    if known is not None:
+        return known
+    cheapest = right.cheapest()
+    equal = [clause for clause in clauses if clause.can_join and clause.merge_families]
+    if right.rtindex and len(equal) == len(clauses) and rel_unique_for(root, right, equal):
+        root.distinct_rels[right.relids] = right
+        return right
+    target: list[TargetEntry] = []
+    grouping: list[SortGroupClause] = []
+    for opno, _, expr in info.semi_operators:
+        families = merge_families(opno)
+        operator = equality_operator(families[0], expr_type(expr)) if families else opno
+        if type(expr) is not Var or not lookup(c.OPEROID, operator).oprcanhash:
+            return None
+        number = len(target) + 1
+        target.append(TargetEntry(expr=expr, resno=number, ressortgroupref=number))
+        grouping.append(SortGroupClause(tleSortGroupRef=number, eqop=operator, hashable=True))
+    rows = group_count(root, [entry.expr for entry in target], cheapest.rows)
+    single = Rel(
+        relids=right.relids, rows=rows, width=right.width, rtindex=0, consider_startup=right.consider_startup,
+        target=list(right.target), joins=right.joins,
+    )  # fmt: skip
+    startup, total = cost.aggregate("hashed", cheapest.startup, cheapest.total, cheapest.rows, rows, len(target), 0.0)
+    project = Path(
+        "Project", single, cheapest.rows, cheapest.startup, cheapest.total, [], 0, [cheapest], {}, target,
+        cheapest.disabled,
+    )  # fmt: skip
+    disabled = cheapest.disabled + (0 if settings.enable_hashagg else cost.DISABLED)
+    single.paths = [
+        Path(
+            "Agg", single, rows, startup, total, [], 0, [project],
+            {"strategy": enums.AGG_HASHED, "clauses": grouping, "having": [], "groups": rows}, target, disabled,
+        )  # fmt: skip
+    ]
+    root.distinct_rels[right.relids] = single
+    return single
 
 
 def join_clauses(root: Root, left: Rel, right: Rel, relids: int) -> list[Clause]:
@@ -359,6 +410,13 @@ class _Loop:
         self.root, self.rel, self.outer, self.inner = root, rel, outer, inner
         self.jointype, self.clauses, self.disabled = jointype, clauses, disabled
         self.unique = inner_unique(root, outer, inner, jointype, clauses)
+        self._share = -1.0
+
+    def share(self) -> float:
+        """The share of all pairs that match."""
+        if self._share < 0:
+            self._share = clauses_selectivity(self.root, self.clauses)
+        return self._share
 
     def add(self, left: Path, right: Path, required: int) -> None:
         """Keep the nested loop of two paths if it is worth it."""
@@ -384,10 +442,20 @@ class _Loop:
                 matched = max(0.0, 1.0 - rel.rows / loops)
             else:
                 matched = min(1.0, rel.rows / loops)
-            probed = min(1.0, 2.0 / (max(1.0, right.rows) + 1.0)) if not right.outer_rels else 1.0
+            # A match ends the scan; how soon depends on how many there are (compute_semi_anti_join_factors).
+            matches = 1.0
+            if not self.unique and not right.outer_rels and matched > 0:
+                matches = max(1.0, self.share() * right.rows / matched)
+            elif not self.unique:
+                matches = max(1.0, right.rows)
+            part = 2.0 / (matches + 1.0)
+            # Where an index finds the matches, finding none costs next to nothing.
+            without = again / max(1.0, right.rows) if right.outer_rels else again
             run = left.total - left.startup + (right.total - right.startup)
-            run += again * (matched * probed + (1.0 - matched)) * (loops - 1)
-            pairs = loops * (matched * max(1.0, right.rows * probed) + (1.0 - matched) * max(1.0, right.rows))
+            run += (again * matched * part + without * (1.0 - matched)) * (loops - 1)
+            pairs = loops * matched * max(1.0, right.rows * part)
+            if not right.outer_rels:
+                pairs += loops * (1.0 - matched) * max(1.0, right.rows)
         else:
             run = left.total - left.startup + (right.total - right.startup) + again * (loops - 1)
         qual_startup, qual_row = clauses_cost(left_over)

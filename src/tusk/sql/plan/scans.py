@@ -395,6 +395,8 @@ def _inner_side(root: Root, rel: Rel, clause: Clause) -> bool:
     """An outer join's clause may drive an index on its nullable side only."""
     for info in root.outer_joins:
         if info.marker == clause.outer_join:
+            if info.jointype == enums.JOIN_SEMI and info.semi_operators:
+                return True     # for the inner join with the right side made unique
             return bool(rel.relids & info.syn_right) and info.jointype != enums.JOIN_FULL
     return False
 

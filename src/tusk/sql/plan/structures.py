@@ -225,6 +225,7 @@ class Root:
     nestloop_params: list[tuple[Any, int]] = field(default_factory=list)
     current_outer: Relids = 0
     final_path: Path | None = None
+    distinct_rels: dict[Relids, Rel] = field(default_factory=dict)      # right sides of semi joins, made unique
     min_max: Path | None = None     # what was decided about MIN and MAX by index
     equal_keys: dict[Any, Any] = field(default_factory=dict)
     qual_security_level: int = 0
