@@ -66,18 +66,35 @@ SELECT current_database()::sql_identifier AS udt_catalog, nc.nspname::sql_identi
          ELSE 'NO' END)::yes_or_no AS is_nullable,
        (CASE WHEN t.typelem <> 0 AND t.typlen = -1 THEN 'ARRAY' WHEN nt.nspname = 'pg_catalog'
          THEN format_type(a.atttypid, NULL) ELSE 'USER-DEFINED' END)::character_data AS data_type,
-       (_pg_char_max_length(_pg_truetypid(a, t), _pg_truetypmod(a, t)))::cardinal_number AS character_maximum_length,
-       (_pg_char_octet_length(_pg_truetypid(a, t), _pg_truetypmod(a, t)))::cardinal_number AS character_octet_length,
+       (CASE WHEN CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE a.atttypid END IN (1042, 1043, 1560, 1562)
+         THEN _pg_char_max_length(CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE a.atttypid END, CASE
+         WHEN t.typtype = 'd' THEN t.typtypmod
+         ELSE a.atttypmod END) END)::cardinal_number AS character_maximum_length,
+       (CASE WHEN CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE a.atttypid END IN (25, 1042, 1043)
+         THEN _pg_char_octet_length(CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE a.atttypid END, CASE
+         WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END) END)::cardinal_number AS character_octet_length,
        NULL::sql_identifier AS character_set_catalog, NULL::sql_identifier AS character_set_schema,
        NULL::sql_identifier AS character_set_name,
        (CASE WHEN nco.nspname IS NOT NULL THEN current_database() END)::sql_identifier AS collation_catalog,
        nco.nspname::sql_identifier AS collation_schema, co.collname::sql_identifier AS collation_name,
-       (_pg_numeric_precision(_pg_truetypid(a, t), _pg_truetypmod(a, t)))::cardinal_number AS numeric_precision,
-       (_pg_numeric_precision_radix(_pg_truetypid(a, t), _pg_truetypmod(a, t)))::cardinal_number AS
-         numeric_precision_radix,
-       (_pg_numeric_scale(_pg_truetypid(a, t), _pg_truetypmod(a, t)))::cardinal_number AS numeric_scale,
-       (_pg_datetime_precision(_pg_truetypid(a, t), _pg_truetypmod(a, t)))::cardinal_number AS datetime_precision,
-       (_pg_interval_type(_pg_truetypid(a, t), _pg_truetypmod(a, t)))::character_data AS interval_type,
+       (CASE WHEN CASE WHEN t.typtype = 'd' THEN t.typbasetype
+         ELSE a.atttypid END IN (20, 21, 23, 700, 701, 1700) THEN _pg_numeric_precision(CASE
+         WHEN t.typtype = 'd' THEN t.typbasetype ELSE a.atttypid END, CASE WHEN t.typtype = 'd'
+         THEN t.typtypmod ELSE a.atttypmod END) END)::cardinal_number AS numeric_precision,
+       (CASE WHEN CASE WHEN t.typtype = 'd' THEN t.typbasetype
+         ELSE a.atttypid END IN (20, 21, 23, 700, 701, 1700) THEN _pg_numeric_precision_radix(CASE
+         WHEN t.typtype = 'd' THEN t.typbasetype ELSE a.atttypid END, CASE WHEN t.typtype = 'd'
+         THEN t.typtypmod ELSE a.atttypmod END) END)::cardinal_number AS numeric_precision_radix,
+       (CASE WHEN CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE a.atttypid END IN (20, 21, 23, 1700)
+         THEN _pg_numeric_scale(CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE a.atttypid END, CASE
+         WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END) END)::cardinal_number AS numeric_scale,
+       (CASE WHEN CASE WHEN t.typtype = 'd' THEN t.typbasetype
+         ELSE a.atttypid END IN (1082, 1083, 1114, 1184, 1186, 1266) THEN _pg_datetime_precision(CASE
+         WHEN t.typtype = 'd' THEN t.typbasetype ELSE a.atttypid END, CASE WHEN t.typtype = 'd'
+         THEN t.typtypmod ELSE a.atttypmod END) END)::cardinal_number AS datetime_precision,
+       (CASE WHEN CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE a.atttypid END IN (1186)
+         THEN _pg_interval_type(CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE a.atttypid END, CASE
+         WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END) END)::character_data AS interval_type,
        NULL::cardinal_number AS interval_precision, current_database()::sql_identifier AS attribute_udt_catalog,
        nt.nspname::sql_identifier AS attribute_udt_schema, t.typname::sql_identifier AS attribute_udt_name,
        NULL::sql_identifier AS scope_catalog, NULL::sql_identifier AS scope_schema,
@@ -232,14 +249,27 @@ SELECT current_database()::sql_identifier AS table_catalog, nc.nspname::sql_iden
          WHEN nbt.nspname = 'pg_catalog' THEN format_type(t.typbasetype, NULL) ELSE 'USER-DEFINED' END
          ELSE CASE WHEN t.typelem <> 0 AND t.typlen = -1 THEN 'ARRAY' WHEN nt.nspname = 'pg_catalog'
          THEN format_type(a.atttypid, NULL) ELSE 'USER-DEFINED' END END)::character_data AS data_type,
-       (_pg_char_max_length(_pg_truetypid(a, t), _pg_truetypmod(a, t)))::cardinal_number AS character_maximum_length,
-       (_pg_char_octet_length(_pg_truetypid(a, t), _pg_truetypmod(a, t)))::cardinal_number AS character_octet_length,
-       (_pg_numeric_precision(_pg_truetypid(a, t), _pg_truetypmod(a, t)))::cardinal_number AS numeric_precision,
-       (_pg_numeric_precision_radix(_pg_truetypid(a, t), _pg_truetypmod(a, t)))::cardinal_number AS
-         numeric_precision_radix,
-       (_pg_numeric_scale(_pg_truetypid(a, t), _pg_truetypmod(a, t)))::cardinal_number AS numeric_scale,
-       (_pg_datetime_precision(_pg_truetypid(a, t), _pg_truetypmod(a, t)))::cardinal_number AS datetime_precision,
-       (_pg_interval_type(_pg_truetypid(a, t), _pg_truetypmod(a, t)))::character_data AS interval_type,
+       (CASE WHEN coalesce(bt.oid, a.atttypid) IN (1042, 1043, 1560, 1562)
+         THEN _pg_char_max_length(coalesce(bt.oid, a.atttypid), CASE WHEN t.typtype = 'd' THEN t.typtypmod
+         ELSE a.atttypmod END) END)::cardinal_number AS character_maximum_length,
+       (CASE WHEN coalesce(bt.oid, a.atttypid) IN (25, 1042, 1043)
+         THEN _pg_char_octet_length(coalesce(bt.oid, a.atttypid), CASE WHEN t.typtype = 'd' THEN t.typtypmod
+         ELSE a.atttypmod END) END)::cardinal_number AS character_octet_length,
+       (CASE WHEN coalesce(bt.oid, a.atttypid) IN (20, 21, 23, 700, 701, 1700)
+         THEN _pg_numeric_precision(coalesce(bt.oid, a.atttypid), CASE WHEN t.typtype = 'd' THEN t.typtypmod
+         ELSE a.atttypmod END) END)::cardinal_number AS numeric_precision,
+       (CASE WHEN coalesce(bt.oid, a.atttypid) IN (20, 21, 23, 700, 701, 1700)
+         THEN _pg_numeric_precision_radix(coalesce(bt.oid, a.atttypid), CASE WHEN t.typtype = 'd'
+         THEN t.typtypmod ELSE a.atttypmod END) END)::cardinal_number AS numeric_precision_radix,
+       (CASE WHEN coalesce(bt.oid, a.atttypid) IN (20, 21, 23, 1700)
+         THEN _pg_numeric_scale(coalesce(bt.oid, a.atttypid), CASE WHEN t.typtype = 'd' THEN t.typtypmod
+         ELSE a.atttypmod END) END)::cardinal_number AS numeric_scale,
+       (CASE WHEN coalesce(bt.oid, a.atttypid) IN (1082, 1083, 1114, 1184, 1186, 1266)
+         THEN _pg_datetime_precision(coalesce(bt.oid, a.atttypid), CASE WHEN t.typtype = 'd' THEN t.typtypmod
+         ELSE a.atttypmod END) END)::cardinal_number AS datetime_precision,
+       (CASE WHEN coalesce(bt.oid, a.atttypid) IN (1186)
+         THEN _pg_interval_type(coalesce(bt.oid, a.atttypid), CASE WHEN t.typtype = 'd' THEN t.typtypmod
+         ELSE a.atttypmod END) END)::character_data AS interval_type,
        NULL::cardinal_number AS interval_precision, NULL::sql_identifier AS character_set_catalog,
        NULL::sql_identifier AS character_set_schema, NULL::sql_identifier AS character_set_name,
        (CASE WHEN nco.nspname IS NOT NULL THEN current_database() END)::sql_identifier AS collation_catalog,
@@ -346,17 +376,25 @@ SELECT current_database()::sql_identifier AS domain_catalog, nt.nspname::sql_ide
        t.typname::sql_identifier AS domain_name,
        (CASE WHEN t.typelem <> 0 AND t.typlen = -1 THEN 'ARRAY' WHEN nbt.nspname = 'pg_catalog'
          THEN format_type(t.typbasetype, NULL) ELSE 'USER-DEFINED' END)::character_data AS data_type,
-       _pg_char_max_length(t.typbasetype, t.typtypmod)::cardinal_number AS character_maximum_length,
-       _pg_char_octet_length(t.typbasetype, t.typtypmod)::cardinal_number AS character_octet_length,
+       (CASE WHEN t.typbasetype IN (1042, 1043, 1560, 1562)
+         THEN _pg_char_max_length(t.typbasetype, t.typtypmod) END)::cardinal_number AS character_maximum_length,
+       (CASE WHEN t.typbasetype IN (25, 1042, 1043)
+         THEN _pg_char_octet_length(t.typbasetype, t.typtypmod) END)::cardinal_number AS character_octet_length,
        NULL::sql_identifier AS character_set_catalog, NULL::sql_identifier AS character_set_schema,
        NULL::sql_identifier AS character_set_name,
        (CASE WHEN nco.nspname IS NOT NULL THEN current_database() END)::sql_identifier AS collation_catalog,
        nco.nspname::sql_identifier AS collation_schema, co.collname::sql_identifier AS collation_name,
-       _pg_numeric_precision(t.typbasetype, t.typtypmod)::cardinal_number AS numeric_precision,
-       _pg_numeric_precision_radix(t.typbasetype, t.typtypmod)::cardinal_number AS numeric_precision_radix,
-       _pg_numeric_scale(t.typbasetype, t.typtypmod)::cardinal_number AS numeric_scale,
-       _pg_datetime_precision(t.typbasetype, t.typtypmod)::cardinal_number AS datetime_precision,
-       _pg_interval_type(t.typbasetype, t.typtypmod)::character_data AS interval_type,
+       (CASE WHEN t.typbasetype IN (20, 21, 23, 700, 701, 1700)
+         THEN _pg_numeric_precision(t.typbasetype, t.typtypmod) END)::cardinal_number AS numeric_precision,
+       (CASE WHEN t.typbasetype IN (20, 21, 23, 700, 701, 1700)
+         THEN _pg_numeric_precision_radix(t.typbasetype, t.typtypmod) END)::cardinal_number AS
+         numeric_precision_radix,
+       (CASE WHEN t.typbasetype IN (20, 21, 23, 1700)
+         THEN _pg_numeric_scale(t.typbasetype, t.typtypmod) END)::cardinal_number AS numeric_scale,
+       (CASE WHEN t.typbasetype IN (1082, 1083, 1114, 1184, 1186, 1266)
+         THEN _pg_datetime_precision(t.typbasetype, t.typtypmod) END)::cardinal_number AS datetime_precision,
+       (CASE WHEN t.typbasetype IN (1186)
+         THEN _pg_interval_type(t.typbasetype, t.typtypmod) END)::character_data AS interval_type,
        NULL::cardinal_number AS interval_precision, t.typdefault::character_data AS domain_default,
        current_database()::sql_identifier AS udt_catalog, nbt.nspname::sql_identifier AS udt_schema,
        bt.typname::sql_identifier AS udt_name, NULL::sql_identifier AS scope_catalog,
