@@ -844,7 +844,7 @@ class FieldStore(Expr):
     FIELDS = (
         ("arg", "node", ""),
         ("newvals", "list", ""),
-        ("fieldnums", "list", ""),
+        ("fieldnums", "list:int", ""),
         ("resulttype", "oid", ""),
     )
 

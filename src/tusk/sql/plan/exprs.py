@@ -8,12 +8,12 @@ from typing import Any
 from tusk.catalog import cache as c
 from tusk.catalog.cache import lookup
 from tusk.sql.nodes import (
+    IS_NOT_NULL,
     Aggref,
     BoolExpr,
     CoerceViaIO,
     Const,
     FuncExpr,
-    IS_NOT_NULL,
     NullTest,
     OpExpr,
     Param,

@@ -10,8 +10,8 @@ from tusk.sql.plan import minmax, prepjointree, scans, setops, subselect
 from tusk.sql.plan.create_plan import make_plan
 from tusk.sql.plan.exprs import and_list, contains_agg, contains_subplan, is_volatile
 from tusk.sql.plan.fold import fold_constants
-from tusk.sql.plan.jointree import add_base_rels, deconstruct, finish_base_rels, note_lateral_references
 from tusk.sql.plan.joins import join_all
+from tusk.sql.plan.jointree import add_base_rels, deconstruct, finish_base_rels, note_lateral_references
 from tusk.sql.plan.multiexpr import split_multiexpr
 from tusk.sql.plan.pathkeys import pathkeys_for_clauses
 from tusk.sql.plan.removal import remove_useless_joins

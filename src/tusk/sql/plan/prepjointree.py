@@ -32,7 +32,6 @@ from tusk.sql.plan.exprs import (
     contains_subplan,
     nonnullable_relids,
     pull_relids,
-    pull_vars,
     replace_vars,
 )
 from tusk.sql.plan.structures import Root
@@ -535,9 +534,7 @@ def _reduce(root: Root, node: Any, nonnullable: int, removed: set[int]) -> Any:
             jointype = enums.JOIN_LEFT
         elif nonnullable & right:
             jointype = enums.JOIN_RIGHT
-    elif jointype == enums.JOIN_LEFT and nonnullable & right:
-        jointype = enums.JOIN_INNER
-    elif jointype == enums.JOIN_RIGHT and nonnullable & left:
+    elif jointype == enums.JOIN_LEFT and nonnullable & right or jointype == enums.JOIN_RIGHT and nonnullable & left:
         jointype = enums.JOIN_INNER
     if jointype == enums.JOIN_RIGHT:
         node.larg, node.rarg = node.rarg, node.larg
