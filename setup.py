@@ -45,7 +45,7 @@ def extension(path: Path) -> Extension:
         ".".join(path.relative_to("src").with_suffix("").parts),
         [str(path)],
         extra_compile_args=[*FLAGS[BUILD], "-std=gnu11", "-fno-strict-aliasing", "-Wno-unused-function",
-                            "-Wno-unreachable-code", "-Wno-maybe-uninitialized"],
+                            "-Wno-unreachable-code", "-Wno-maybe-uninitialized", "-Wno-sign-compare"],
         extra_link_args=[*COMPACT, *LINK.get(BUILD, [])],
     )
 

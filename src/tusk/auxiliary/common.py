@@ -11,7 +11,7 @@ from tusk.config.files import load_config_files
 from tusk.errors import Panic, SqlError, errcode
 from tusk.memory import _interrupts, _latch, _lwlock, _process, _procsignal, _wait
 from tusk.memory._critical import critical_count
-from tusk.stats import serverlog
+from tusk.stats import _activity, serverlog
 from tusk.stats.backend_types import BackendType
 from tusk.storage import _buffer, _smgr, _sync
 from tusk.wal import _insert, _xlogctl
@@ -42,6 +42,7 @@ def begin(role: str, backend_type: BackendType, actions: Mapping[signal.Signals,
     _interrupts.install_signal(signal.SIGQUIT, "exit", 2)
     _process.init_process(_AUXILIARY_SLOT, int(backend_type))
     _process.announce(role)
+    _activity.begin_status(int(backend_type), None, -1, False)
     _procsignal.init_proc_signal()
     _xlogctl.configure(under_postmaster=True)
     _sync.init_sync(forward_syncs)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from tusk.backend.protocol import MAX_MESSAGE, SMALL_LIMIT, SMALL_MESSAGES
+from tusk.errors import Fatal, errcode
 from tusk.memory import wait_events
 from tusk.memory._interrupts import check as check_for_interrupts
 from tusk.memory._latch import reset as reset_latch
@@ -18,7 +19,7 @@ from tusk.memory._latch import wait as wait_latch
 
 CLIENT_READ, CLIENT_WRITE = wait_events.by_name["ClientRead"], wait_events.by_name["ClientWrite"]
 
-READABLE, WRITEABLE = 2, 4
+READABLE, WRITEABLE, POSTMASTER_DEATH = 2, 4, 16
 _SEND_THRESHOLD = 8192
 _RECEIVE_SIZE = 65536
 
@@ -79,7 +80,9 @@ class ClientConnection:
             if timeout_ms <= 0:
                 raise AuthenticationTimeout
         wanted_event = CLIENT_READ if events == READABLE else CLIENT_WRITE
-        wait_latch(timeout_ms, wanted_event, self.fileno, events == READABLE, events == WRITEABLE)
+        happened = wait_latch(timeout_ms, wanted_event, self.fileno, events == READABLE, events == WRITEABLE)
+        if happened & POSTMASTER_DEATH:
+            raise Fatal(errcode.ADMIN_SHUTDOWN, "terminating connection due to unexpected postmaster exit")
         reset_latch()
         check_for_interrupts()
 

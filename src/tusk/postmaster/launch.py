@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import random
 import signal
@@ -36,11 +37,24 @@ def fork_child(backend_type: BackendType, run: Callable[[], None], prepare: Call
         signal.pthread_sigmask(signal.SIG_SETMASK, old_mask)
 
 
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+
+
+def _die_with_parent() -> None:
+    """Have the kernel send SIGQUIT when the postmaster dies: a busy process never looks at the death pipe."""
+    parent = os.getppid()
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
 def _child(backend_type: BackendType, run: Callable[[], None], prepare: Callable[[], None]) -> NoReturn:
     """The life of a child: set up, run, and leave with an exit status the postmaster understands."""
     status = 2
     try:
         os.setsid()
+        _die_with_parent()
         _latch.start_death_watch_in_child()
         _process.forget_process_after_fork()
         _state.set_under_postmaster(True)
