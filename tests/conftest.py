@@ -12,6 +12,10 @@ if str(HERE) not in sys.path:
     sys.path.insert(0, str(HERE))
 
 
+# What both servers of a comparison are made with.
+_SAME_LOCALE = ["--no-locale", "-E", "UTF8"]
+
+
 def pytest_configure(config):
     # An installed Tusk brings its plugin by entry point; a tree that is only on the path does not.
     if not config.pluginmanager.has_plugin("tusk"):
@@ -47,9 +51,12 @@ def _reachable_temporary_directories(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def tusk(tusk_server):
+def tusk():
     """A running Tusk, shared: make databases, schemas or tables with names of your own."""
-    return tusk_server
+    from tusk.cli.server import Server
+
+    with Server(initdb_options=_SAME_LOCALE) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +64,7 @@ def oracle():
     """A running PostgreSQL 18, shared likewise."""
     from servers import Oracle
 
-    with Oracle(initdb_options=["--no-locale", "-E", "UTF8"]) as server:
+    with Oracle(initdb_options=_SAME_LOCALE) as server:
         yield server
 
 

@@ -55,7 +55,8 @@ class _Taker:
             kind, value = NUMERICOID, Decimal(literal)
         else:
             value = int(literal)
-            if value > 0x7FFFFFFFFFFFFFFF:
+            if value > 0x7FFFFFFFFFFFFFFF or (before == "-" and value > 0x7FFFFFFF):
+                # -2147483648 is an integer, and its negative number alone is not.
                 return literal
             kind = INT4OID if value <= 0x7FFFFFFF else INT8OID
         self.kinds.append(kind)

@@ -8,6 +8,7 @@ from typing import Any
 
 from tusk.backend import protocol
 from tusk.backend.connection import ClientConnection
+from tusk.catalog.cache import TYPEOID, lookup
 from tusk.commands.destination import ResultColumn
 from tusk.config import settings
 from tusk.errors import SqlError, errcode
@@ -15,6 +16,9 @@ from tusk.sql.execute._row_encoder import RowEncoder
 from tusk.types.codec import codec_for
 
 _NULL = b"\xff\xff\xff\xff"
+
+# Domains of the information schema come first; no pinned type is one.
+_FIRST_DOMAIN = 12000
 
 
 def column_formats(formats: list[int], ncolumns: int) -> list[int]:
@@ -42,6 +46,13 @@ def describe(columns: list[ResultColumn], formats: list[int], cache: dict[Any, A
     return message  # type: ignore[no-any-return]
 
 
+def _sent_type(oid: int, typmod: int) -> tuple[int, int]:
+    """The type that clients are told: a domain goes by its base type (getBaseTypeAndTypmod)."""
+    while oid >= _FIRST_DOMAIN and (row := lookup(TYPEOID, oid)) is not None and row.typtype == "d":
+        oid, typmod = row.typbasetype, row.typtypmod
+    return oid, typmod
+
+
 def _describe(columns: list[ResultColumn], formats: list[int]) -> bytes:
     codes = column_formats(formats, len(columns))
     return protocol.row_description(
@@ -49,9 +60,9 @@ def _describe(columns: list[ResultColumn], formats: list[int]) -> bytes:
             column.name,
             column.table_oid,
             column.attribute_number,
-            column.type_oid,
-            codec_for(column.type_oid).typlen,
-            column.typmod,
+            (sent := _sent_type(column.type_oid, column.typmod))[0],
+            codec_for(sent[0]).typlen,
+            sent[1],
             code,
         )
         for column, code in zip(columns, codes, strict=True)

@@ -97,7 +97,7 @@ def check_column_names(columns: Sequence[Column], relkind: str) -> None:
         if relkind not in "vc" and column.name in SYSTEM_COLUMN_NAMES:
             raise SqlError(errcode.DUPLICATE_COLUMN, f'column name "{column.name}" conflicts with a system column name')
         if column.name in seen:
-            raise SqlError(errcode.DUPLICATE_COLUMN, f'column name "{column.name}" specified more than once')
+            raise SqlError(errcode.DUPLICATE_COLUMN, f'column "{column.name}" specified more than once')
         seen.add(column.name)
 
 
