@@ -77,7 +77,7 @@ def plan_columns(plan: PlannedStmt) -> list[ResultColumn]:
 
 
 def check_read_only(plan: PlannedStmt) -> None:
-    """25006 for a plan that writes to other than temporary tables, in a read-only transaction (ExecCheckXactReadOnly)."""
+    """25006 for a plan that writes to lasting tables, in a read-only transaction (ExecCheckXactReadOnly)."""
     if not xact.is_read_only():
         return
     for info in plan.permInfos:

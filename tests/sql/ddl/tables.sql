@@ -55,7 +55,6 @@ SELECT count(*) FROM tmp;
 CREATE UNLOGGED TABLE unl (a int);
 INSERT INTO unl VALUES (1);
 SELECT * FROM unl;
--- differs: message: 'column name "a" specified more than once' != 'column "a" specified more than once'
 CREATE TABLE bad (a int, a text);
 CREATE TABLE bad (a nosuchtype);
 CREATE TABLE bad (a int PRIMARY KEY, b int PRIMARY KEY);

@@ -19,7 +19,6 @@ INSERT INTO d VALUES (0, 'x');
 INSERT INTO d VALUES (1, NULL);
 INSERT INTO d (a) VALUES (2);
 INSERT INTO d VALUES (1, 'toolong');
--- differs: columns: (('a', 16384, -1), ('b', 16384, -1)) != (('a', 23, -1), ('b', 1043, 9))
 SELECT * FROM d ORDER BY a;
 CREATE TYPE pair AS (x int, y text);
 SELECT ROW(1, 'a')::pair, (ROW(1, 'a')::pair).y;

@@ -2,7 +2,6 @@
 SELECT 7 / 2, -7 / 2, 7 % 3, -7 % 3, 7 / 2.0, 2 ^ 10, |/ 16, @ -5, 5 # 3, 5 & 3, 5 | 3, ~5, 1 << 4, 256 >> 2;
 SELECT 32767::int2 + 1::int2;
 SELECT 9223372036854775807 + 1;
--- differs: tag: 'SELECT 1' != ''; sqlstate: '' != '22003'; message: '' != 'integer out of range'; columns: (('?column?', 20, -1),) != (); rows: 1 and 0, first difference N
 SELECT -2147483648 / -1;
 SELECT (-32768)::int2 * (-1)::int2;
 SELECT 1.0 / 3, 10.00 / 4, 2.5 * 4.20, 1e20::numeric + 1, 0.1 + 0.2, 1.10 - 0.1;

@@ -39,7 +39,7 @@ def _row(c: Any, node: Any) -> Any:
         columns = services.row_columns(node.row_typeid)
         for column in (columns or ())[len(args) :]:
             args.append(_expr.ConstExpr(None, type_of(column.type_oid or 23)))
-    make = record_maker(node.row_typeid, args, node.colnames or None)
+    make = record_maker(node.row_typeid, args, [name.sval for name in node.colnames or ()] or None)
     return _expr.CallExpr(make, None, args, False, type_of(node.row_typeid))
 
 
