@@ -22,7 +22,7 @@ from tusk.memory import _interrupts
 from tusk.sql.execute import Executor
 from tusk.sql.execute._row_encoder import RowEncoder
 from tusk.sql.nodes import (
-    CMD_DELETE, CMD_INSERT, CMD_SELECT, CMD_UPDATE, TRANS_STMT_BEGIN, TRANS_STMT_COMMIT, TRANS_STMT_START)
+    CMD_DELETE, CMD_INSERT, CMD_SELECT, CMD_UPDATE, TRANS_STMT_BEGIN, TRANS_STMT_COMMIT)
 from tusk.stats import session_info
 from tusk.stats._activity import STATE_RUNNING, report_activity
 from tusk.stats.title import set_title
@@ -139,7 +139,7 @@ cdef str transaction_tag(source):
         statement = source.raw.stmt if source.raw is not None else None
         found = None
         if type(statement).__name__ == "TransactionStmt" and not statement.options and not statement.chain:
-            if statement.kind in (TRANS_STMT_BEGIN, TRANS_STMT_START):
+            if statement.kind == TRANS_STMT_BEGIN:
                 found = "BEGIN"
             elif statement.kind == TRANS_STMT_COMMIT:
                 found = "COMMIT"
