@@ -24,8 +24,22 @@ def pytest_configure(config):
         config.pluginmanager.register(pytest_plugin, "tusk")
 
 
+def _known_failures():
+    """Test ids and why each fails, from known_failures.txt: debts that docs/status.md lists, not exemptions."""
+    known = {}
+    for line in (HERE / "known_failures.txt").read_text().splitlines():
+        if line and not line.startswith("#"):
+            node, _, reason = line.partition("  ")
+            known[node] = reason.strip()
+    return known
+
+
 def pytest_collection_modifyitems(config, items):
     """Slow tests run when asked for: by -m, by name, or by TUSK_SLOW=1 (``make test-all``)."""
+    known = _known_failures()
+    for item in items:
+        if item.nodeid in known:
+            item.add_marker(pytest.mark.xfail(reason=known[item.nodeid], strict=False))
     if config.option.markexpr or os.environ.get("TUSK_SLOW") or any("::" in argument for argument in config.args):
         return
     slow = [item for item in items if item.get_closest_marker("slow")]

@@ -15,13 +15,14 @@ LOCATOR = (1663, 5, 16384)
 @pytest.fixture
 def pool(tmp_path, monkeypatch):
     """A fresh data directory as current directory, 64 buffers, this process in a slot."""
+    from tusk.config import settings
     from tusk.memory import _interrupts, _lwlock, _process, _segment
     from tusk.storage import _buffer, _checkpoint, _faults, _freespace, _smgr, _sync, _visibilitymap  # noqa: F401
 
     (tmp_path / "base" / "5").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     _segment.destroy_segment()
-    _segment.create_segment(SimpleNamespace(max_connections=12, shared_buffers=64))
+    _segment.create_segment(SimpleNamespace(**{**vars(settings), "max_connections": 12, "shared_buffers": 64}))
     _process.forget_process_after_fork()
     _process.init_process(0, 0)
     _buffer.forget_pins_after_fork()
