@@ -2,7 +2,8 @@
 
 ``TUSK_BUILD`` chooses the build: ``plain`` (optimised, the default), ``quick`` (fast to compile), ``debug``
 (bounds, None and initialisation checks, assertions and ``TUSK_DEBUG`` invariants), ``relassert`` (optimised
-with assertions) and ``asan`` (debug plus AddressSanitizer).
+with assertions), ``asan`` (debug plus AddressSanitizer) and ``none`` (no compiling: for an editable install of a tree
+that has been built in place).
 """
 
 import os
@@ -18,6 +19,7 @@ FLAGS = {
     "relassert": ["-O2", "-g"],
     "debug": ["-O1", "-g", "-DTUSK_DEBUG=1"],
     "asan": ["-O1", "-g", "-DTUSK_DEBUG=1", "-fsanitize=address", "-fno-omit-frame-pointer"],
+    "none": [],
 }
 LINK = {"asan": ["-fsanitize=address"]}
 # Two mappings a module instead of five: the postmaster maps a hundred of them, and every fork copies the list.
@@ -69,7 +71,7 @@ def compiled(paths: list[Path], **directives: bool) -> list[Extension]:
 
 
 setup(
-    ext_modules=[
+    ext_modules=[] if BUILD == "none" else [
         *compiled(
             [*Path("src/tusk").rglob("*.pyx")],
             boundscheck=CHECKS, wraparound=False, nonecheck=CHECKS, initializedcheck=CHECKS, cdivision=True,

@@ -35,7 +35,7 @@ class LockFile:
         while len(self.lines) < number:
             self.lines.append("")
         self.lines[number - 1] = text
-        _write_durably(self.path, "\n".join(self.lines) + "\n")
+        _overwrite_durably(self.path, "\n".join(self.lines) + "\n")
 
     def touch(self) -> None:
         """Keep cleaners of temporary directories away."""
@@ -56,11 +56,13 @@ class LockFile:
         self.path.unlink(missing_ok=True)
 
 
-def _write_durably(path: Path, text: str) -> None:
+def _overwrite_durably(path: Path, text: str) -> None:
+    """Replace the content in place, by one write: pg_ctl reads the file at any moment and must never find it empty."""
+    content = text.encode("utf-8", "surrogateescape")
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
     try:
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, text.encode("utf-8", "surrogateescape"))
+        os.pwrite(descriptor, content, 0)
+        os.ftruncate(descriptor, len(content))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
