@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 
 from tusk.catalog import acl
 from tusk.catalog.session import session
+from tusk.commands import notifications
 from tusk.config import settings
 from tusk.config.files import load_config_files
 from tusk.config.parameters import SUPERUSER_ONLY
@@ -24,6 +26,8 @@ _READ_ALL_SETTINGS = 3374       # pg_read_all_settings
 
 reading_command = False
 is_authenticating = True
+# What a session does about notifications that come while it is idle.
+on_notify_interrupt: Callable[[], None] | None = None
 
 
 class Timer(Enum):
@@ -78,6 +82,8 @@ def serve() -> None:
             raise Fatal(errcode.TRANSACTION_TIMEOUT, "terminating connection due to transaction timeout")
     if _interrupts.take("ProcSignal"):
         _procsignal.process_proc_signals()
+        if reading_command and notifications.is_pending and on_notify_interrupt is not None:
+            on_notify_interrupt()
     if reading_command and _interrupts.take("ConfigReload"):
         reload_configuration()
     elif _interrupts.peek("ConfigReload"):

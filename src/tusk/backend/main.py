@@ -32,7 +32,7 @@ from tusk.backend.hba import HbaLine, IdentLine
 from tusk.backend.session import Session
 from tusk.backend.startup_packet import BadStartup, CancelRequest, StartupPacket, read_startup_packet
 from tusk.catalog.session import session as identity
-from tusk.commands import load_all_commands
+from tusk.commands import load_all_commands, notifications
 from tusk.config import Context, Source, set_option, settings, show
 from tusk.config.parameters import REPORTED
 from tusk.config.registry import take_changed_reported
@@ -331,6 +331,7 @@ def _release(connection: ClientConnection) -> None:
     if _process.my_proc_number() >= 0:
         _interrupts.set_interrupt_handler(None)
         xact.abort_out_of_any_transaction()
+        notifications.leave()
         xact.shutdown_backend()
         leave_database()
         _activity.end_status()

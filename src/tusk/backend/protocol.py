@@ -87,9 +87,9 @@ def parameter_description(type_oids: Sequence[int]) -> bytes:
     return message(b"t", struct.pack(f"!H{len(type_oids)}I", len(type_oids), *type_oids))
 
 
-def notification(pid: int, channel: str, payload: str) -> bytes:
+def notification(pid: int, channel: bytes, payload: bytes) -> bytes:
     """NotificationResponse."""
-    return message(b"A", _int32(pid) + cstring(channel) + cstring(payload))
+    return message(b"A", _int32(pid) + channel + b"\0" + payload + b"\0")
 
 
 def copy_response(kind: bytes, is_binary: bool, ncolumns: int) -> bytes:

@@ -15,7 +15,7 @@ from tusk.backend._fast_path import run_bind, run_simple
 from tusk.backend.extended import ExtendedProtocol
 from tusk.backend.statement_cache import StatementCache
 from tusk.backend.wire_destination import WireDestination
-from tusk.commands import utility
+from tusk.commands import notifications, utility
 from tusk.commands.completion import command_tag
 from tusk.commands.portal_manager import PortalManager
 from tusk.commands.portals import Portal
@@ -52,6 +52,7 @@ class Session:
         self.doing_extended = False
         self.command_started = False
         services.provide("session", lambda: self)
+        interrupts.on_notify_interrupt = self._notify_while_idle
         self.is_ready = False
 
     # The loop
@@ -101,6 +102,8 @@ class Session:
         title.set_title(text)
         _activity.report_activity(state, None)
         self.connection.send(b"".join(answer))
+        if notifications.is_pending:
+            notifications.deliver(self._send_notification)
         self.report_changed_settings()
         self.connection.send(protocol.ready_for_query(status.encode()))
         self.connection.flush()
@@ -112,9 +115,24 @@ class Session:
         interrupts.enter_idle(status)
         title.set_title(text)
         _activity.report_activity(state, None)
+        if notifications.is_pending:
+            notifications.deliver(self._send_notification)
         self.report_changed_settings()
         self.connection.send(protocol.ready_for_query(status.encode()))
         self.connection.flush()
+
+    def _send_notification(self, pid: int, channel: bytes, payload: bytes) -> None:
+        self.connection.send(protocol.notification(pid, channel, payload))
+
+    def _notify_while_idle(self) -> None:
+        """A notification came while the session waits for a command."""
+        try:
+            delivered = notifications.deliver(self._send_notification)
+        except SqlError as error:
+            self._recover(error)
+            delivered = True
+        if delivered:
+            self.connection.flush()
 
     def _read_command(self) -> tuple[int, bytes]:
         interrupts.reading_command = True

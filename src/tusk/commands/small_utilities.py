@@ -16,6 +16,7 @@ from tusk.catalog.namespace import lookup_explicit_namespace, range_var_get_reli
 from tusk.catalog.objectaddress import ObjectAddress
 from tusk.catalog.rows import PgDbRoleSetting
 from tusk.catalog.session import session
+from tusk.commands import notifications
 from tusk.commands.role_names import role_of
 from tusk.commands.sequences import discard_sequences
 from tusk.commands.utility import UtilityContext, utility
@@ -39,6 +40,7 @@ def discard(statement: Any, context: UtilityContext) -> None:
             session.set_session_user(session.authenticated_user_id, acl.superuser_arg(session.authenticated_user_id))
             reset_all(setter_context(context.session))
             context.session.prepared.drop_all()
+            notifications.unlisten_all()
             _lock.release_all(2, True)
             discard_sequences()
             tempschema.reset_temp_tables()

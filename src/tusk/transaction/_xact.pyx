@@ -216,9 +216,11 @@ cdef int _call_hooks(int event) except -1:
     if event < XACT_EVENT_PRE_ABORT:
         for i in range(n_xact_hooks):
             xact_hooks[i](event)
-        if functions:
-            for function in list(functions):
-                function()
+        # A callback may register another one, which then comes last.
+        i = 0
+        while i < len(functions):
+            functions[i]()
+            i += 1
     else:
         if functions:
             for function in reversed(list(functions)):

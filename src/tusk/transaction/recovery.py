@@ -11,6 +11,7 @@ from tusk.transaction import (
     _clog,
     _commit_ts,
     _multixact,
+    _notify,  # noqa: F401  declares its shared areas
     _procarray,
     _standby,
     _subtrans,

@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from tusk.commands import notifications
 from tusk.commands.functions.support import invalid, out_row
 from tusk.errors import SqlError, feature_not_supported
-from tusk.transaction import _clog, _commit_ts, _multixact, _procarray, _snapshot, _varsup, _xact, xact
+from tusk.transaction import _clog, _commit_ts, _multixact, _notify, _procarray, _snapshot, _varsup, _xact, xact
 from tusk.types.registry import function
 from tusk.types.snapshots import SnapshotValue
 
@@ -127,14 +128,21 @@ def pg_jit_available() -> bool:
 
 @function("pg_notification_queue_usage")
 def pg_notification_queue_usage() -> float:
-    """The queue of NOTIFY is not built, so empty."""
-    return 0.0
+    """The part of the queue of NOTIFY that is in use."""
+    return _notify.usage()
 
 
 @function("pg_listening_channels", set_returning=True)
 def pg_listening_channels() -> Iterator[str]:
-    """The channels this session listens on: none, since LISTEN is not built."""
-    return iter(())
+    """The channels this session listens on."""
+    return iter(notifications.channels())
+
+
+@function("pg_notify")
+def pg_notify(channel: str | None, payload: str | None) -> None:
+    """NOTIFY as a function."""
+    xact.prevent_command_during_recovery("NOTIFY")
+    notifications.notify(channel or "", payload or "")
 
 
 @function("pg_current_logfile", "pg_current_logfile_1arg")
