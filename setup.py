@@ -26,8 +26,8 @@ LINK = {"asan": ["-fsanitize=address"]}
 COMPACT = ["-Wl,-z,norelro", "-Wl,-z,noseparate-code"]
 CHECKS = BUILD in ("debug", "asan")
 
-# Plain Python that runs once or more for every message of a client: compiled as it stands. The .py is what a reader reads,
-# and what runs where there is no compiled module.
+# Plain Python that runs once or more for every message of a client: compiled as it stands. The .py is what a reader
+# reads, and what runs where there is no compiled module.
 COMPILED_PYTHON = [
     "src/tusk/backend/connection.py",
     "src/tusk/backend/extended.py",

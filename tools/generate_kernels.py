@@ -221,7 +221,8 @@ def integers() -> None:
                 pure(f"{prefix}_{name}", 2, f"a[i] {sign} b[i]", f"{prefix}{name}")
             pure(f"{prefix}_not", 1, "~a[i]", f"{prefix}not")
             pure(f"{prefix}_up", 1, "a[i]", f"{prefix}up")
-            checked(f"{prefix}_um", 1, f"if <int64_t> a[i] == {least}:\n    return {error}\no[i] = <Datum> -<int64_t> a[i]",
+            checked(f"{prefix}_um", 1,
+                    f"if <int64_t> a[i] == {least}:\n    return {error}\no[i] = <Datum> -<int64_t> a[i]",
                     f"{prefix}um")
             checked(f"{prefix}_abs", 1,
                     f"if <int64_t> a[i] == {least}:\n    return {error}\n"
@@ -239,11 +240,13 @@ def integers() -> None:
     checked("date_plus_int", 2,
             "r = <int64_t> a[i] + <int64_t> b[i]\n"
             "if <int64_t> a[i] == -2147483648 or <int64_t> a[i] == 2147483647:\n    o[i] = a[i]\n    continue\n"
-            "if r < -2451545 or r >= 2145031949:\n    return KERNEL_DATE_RANGE\no[i] = <Datum> r", "date_pli", "int64_t r")
+            "if r < -2451545 or r >= 2145031949:\n    return KERNEL_DATE_RANGE\no[i] = <Datum> r",
+            "date_pli", "int64_t r")
     checked("date_minus_int", 2,
             "r = <int64_t> a[i] - <int64_t> b[i]\n"
             "if <int64_t> a[i] == -2147483648 or <int64_t> a[i] == 2147483647:\n    o[i] = a[i]\n    continue\n"
-            "if r < -2451545 or r >= 2145031949:\n    return KERNEL_DATE_RANGE\no[i] = <Datum> r", "date_mii", "int64_t r")
+            "if r < -2451545 or r >= 2145031949:\n    return KERNEL_DATE_RANGE\no[i] = <Datum> r",
+            "date_mii", "int64_t r")
     checked("date_minus_date", 2,
             "if (<int64_t> a[i] == -2147483648 or <int64_t> a[i] == 2147483647 or <int64_t> b[i] == -2147483648\n"
             "        or <int64_t> b[i] == 2147483647):\n    on[i] = 2\n    status = KERNEL_REDO\n    continue\n"
@@ -286,7 +289,8 @@ def floats() -> None:
     checked("float4_to_float8", 1, "o[i] = float8_datum(<double> datum_float4(a[i]))", "ftod")
     checked("float8_to_float4", 1,
             "x = datum_float8(a[i])\nf = <float> x\nif isinf(f) and not isinf(x):\n    return KERNEL_FLOAT_OVERFLOW\n"
-            "if f == 0 and x != 0:\n    return KERNEL_FLOAT_UNDERFLOW\no[i] = float4_datum(f)", "dtof", "double x;float f")
+            "if f == 0 and x != 0:\n    return KERNEL_FLOAT_UNDERFLOW\no[i] = float4_datum(f)",
+            "dtof", "double x;float f")
     for target, low, high in (("int2", "-32768.0", "32768.0"), ("int4", "-2147483648.0", "2147483648.0"),
                               ("int8", "-9223372036854775808.0", "9223372036854775808.0")):
         for source, short in (("float8", "d"), ("float4", "f")):

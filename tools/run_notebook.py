@@ -1,4 +1,7 @@
-"""Execute a notebook in place, so that it shows what this tree does: ``python tools/run_notebook.py docs/processes.ipynb``."""
+"""Execute a notebook in place, so that it shows what this tree does.
+
+``python tools/run_notebook.py docs/processes.ipynb``
+"""
 
 from __future__ import annotations
 

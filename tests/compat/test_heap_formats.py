@@ -57,10 +57,8 @@ def server(tmp_path_factory):
 
 def descriptor(server, table):
     """The table's row type from pg_attribute."""
-    names = (
-        "attname atttypid attlen attbyval attalign attstorage atttypmod attcollation attcompression "  # one cell each
-        "attnotnull attisdropped"
-    ).split()  # fmt: skip
+    names = ["attname", "atttypid", "attlen", "attbyval", "attalign", "attstorage", "atttypmod", "attcollation",
+             "attcompression", "attnotnull", "attisdropped"]  # fmt: skip
     rows = server.sql(f"select {', '.join(names)} from pg_attribute where attrelid = '{table}'::regclass "
                       "and attnum > 0 order by attnum")
     numbers = {"atttypid", "attlen", "atttypmod", "attcollation"}

@@ -76,8 +76,9 @@ class Server:
 
 def _catalogs(server):
     sql = (
-        "select relname, string_agg(attname, ',' order by attnum) from pg_class c join pg_attribute a on attrelid = c.oid"
-        " where relkind = 'r' and relnamespace = 11 and attnum > 0 group by 1 order by 1"
+        "select relname, string_agg(attname, ',' order by attnum) from pg_class c"
+        " join pg_attribute a on attrelid = c.oid where relkind = 'r' and relnamespace = 11 and attnum > 0"
+        " group by 1 order by 1"
     )
     return {name: columns.split(",") for name, columns in (line.split("|") for line in server.query(sql).splitlines())}
 

@@ -417,7 +417,9 @@ def test_authentication_methods(new_server):
         return client(server, "psql", "-XAtc", "SELECT current_user", "-w", check=False, PGHOST=host, PGUSER=role,
                       PGPASSWORD=password)  # fmt: skip
 
-    server.wait_until(lambda: "pg_hba.conf rejects connection" in attempt("rejected", "").stderr, "rules are not in use")
+    server.wait_until(
+        lambda: "pg_hba.conf rejects connection" in attempt("rejected", "").stderr, "rules are not in use"
+    )
     assert attempt("trusted", "").stdout == "trusted\n"
     assert attempt("clear", "right").stdout == "clear\n"
     assert 'password authentication failed for user "clear"' in attempt("clear", "wrong").stderr
@@ -442,7 +444,7 @@ def test_unknown_method_keeps_the_old_rules(new_server):
 
 def test_reload(new_server):
     server = new_server()
-    with connect(server) as session, open(server.data / "postgresql.conf", "a") as config:
+    with connect(server), open(server.data / "postgresql.conf", "a") as config:
         config.write("work_mem = '7MB'\nmax_connections = 50\nlog_statement = 'nonsense'\n")
         config.flush()
         server.reload()

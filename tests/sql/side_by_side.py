@@ -63,7 +63,8 @@ def run(connection, statement, *, extended):
             return Outcome("", "lost", pgconn.error_message.decode().strip(), (), ())
         return Outcome("", state.decode(), text.decode(), (), ())
     columns = tuple(
-        (result.fname(i).decode(), min(result.ftype(i), _FIRST_NORMAL_OID), result.fmod(i)) for i in range(result.nfields)
+        (result.fname(i).decode(), min(result.ftype(i), _FIRST_NORMAL_OID), result.fmod(i))
+        for i in range(result.nfields)
     )
     rows = tuple(
         tuple(result.get_value(row, column) for column in range(result.nfields)) for row in range(result.ntuples)

@@ -379,7 +379,7 @@ def _role_fits(tokens: list[Token], user: str, is_member: Callable[[str, str], b
         if not token.quoted and token.text.startswith("+"):
             if is_member(user, token.text[1:]):
                 return True
-        elif token.is_keyword("all") or token.text == user:
+        elif token.is_keyword("all") or token.text == user:  # noqa: SIM114
             return True
         elif not token.quoted and token.text.startswith("/") and re.search(token.text[1:], user):
             return True

@@ -268,9 +268,7 @@ def _options(text: str) -> list[tuple[str, str]]:
     for item in it:
         if item == "-c":
             item = next(it, "")
-        elif item.startswith("-c"):
-            item = item[2:]
-        elif item.startswith("--"):
+        elif item.startswith(("-c", "--")):
             item = item[2:]
         else:
             raise Fatal(

@@ -114,7 +114,9 @@ class ScramServer:
             text = message.decode("ascii")
         except UnicodeDecodeError as error:
             raise _malformed("The message contains characters that are not ASCII.") from error
-        match = re.fullmatch(r"((?:n|y|p=[^,]*),([^,]*),)((?:(m=[^,]*),)?n=([^,]*),r=([\x21-\x2b\x2d-\x7e]+)(?:,.*)?)", text)
+        match = re.fullmatch(
+            r"((?:n|y|p=[^,]*),([^,]*),)((?:(m=[^,]*),)?n=([^,]*),r=([\x21-\x2b\x2d-\x7e]+)(?:,.*)?)", text
+        )
         if match is None:
             raise _malformed("The client-first-message is not understood.")
         header, authzid, bare, extension, _, nonce = match.groups()

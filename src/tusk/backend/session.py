@@ -9,9 +9,9 @@ import traceback
 from typing import Any
 
 from tusk.backend import interrupts, protocol
+from tusk.backend._fast_path import run_bind, run_simple
 from tusk.backend.connection import ClientConnection, ConnectionLost
 from tusk.backend.copy_channel import CopyIn, CopyOut
-from tusk.backend._fast_path import run_bind, run_simple
 from tusk.backend.extended import ExtendedProtocol
 from tusk.backend.statement_cache import StatementCache
 from tusk.backend.wire_destination import WireDestination

@@ -2,8 +2,8 @@
 
 Only literals that stand where a parameter means the same are taken: operands of comparison and arithmetic, and items of
 VALUES lists. Whatever is not plainly so (quoted identifiers, dollar quotes, comments, several statements, casts with a
-type name in front) is left to the ordinary path, and so is every query whose parameterised form does not analyse: errors
-are then reported about the text that the client sent.
+type name in front) is left to the ordinary path, and so is every query whose parameterised form does not analyse:
+errors are then reported about the text that the client sent.
 """
 
 from __future__ import annotations

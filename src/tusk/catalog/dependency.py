@@ -273,7 +273,8 @@ def check_shared_dependencies(classid: int, objid: int) -> str | None:
     if is_pinned(classid, objid):
         raise SqlError(
             errcode.DEPENDENT_OBJECTS_STILL_EXIST,
-            f"cannot drop {object_description(ObjectAddress(classid, objid))} because it is required by the database system",
+            f"cannot drop {object_description(ObjectAddress(classid, objid))} because it is required by the database"
+            " system",
         )
     words = {SHARED_OWNER: "owner of {}", SHARED_ACL: "privileges for {}", SHARED_INITACL: "initial privileges for {}",
              SHARED_POLICY: "target of {}", SHARED_TABLESPACE: "tablespace for {}"}  # fmt: skip
@@ -376,8 +377,10 @@ def _find_dependents(
         if not _still_depends(dependent, address):
             unlock_after_all(dependent)
             continue
-        why = {NORMAL: BY_NORMAL, AUTO: BY_AUTO, AUTO_EXTENSION: BY_AUTO, INTERNAL: BY_INTERNAL,
-               PARTITION_PRI: BY_PARTITION, PARTITION_SEC: BY_PARTITION, EXTENSION_MEMBER: BY_EXTENSION}[kind]  # fmt: skip
+        why = {
+            NORMAL: BY_NORMAL, AUTO: BY_AUTO, AUTO_EXTENSION: BY_AUTO, INTERNAL: BY_INTERNAL,
+            PARTITION_PRI: BY_PARTITION, PARTITION_SEC: BY_PARTITION, EXTENSION_MEMBER: BY_EXTENSION,
+        }[kind]  # fmt: skip
         _find_dependents(dependent, why, flags, stack, targets, originals, deletion_flags)
     stack.pop()
     dependee = stack[-1][0] if stack else partition_dependee

@@ -239,7 +239,8 @@ def create_relation(
         acl = default_acl_for_new_object("sequence" if relkind == "S" else "table", owner, namespace)
     row = PgClass(
         oid=relid, relname=name, relnamespace=namespace, reltype=type_oid, reloftype=of_type, relowner=owner,
-        relam=access_method if relkind in TABLE_AM_KINDS or (relkind == "p" and access_method != HEAP_TABLE_AM_OID) else 0,
+        relam=access_method
+        if relkind in TABLE_AM_KINDS or (relkind == "p" and access_method != HEAP_TABLE_AM_OID) else 0,
         relfilenode=0 if mapped or not stored else relid, reltablespace=tablespace,
         relpages=1 if relkind == "S" else 0, reltuples=1.0 if relkind == "S" else -1.0, relallvisible=0, relallfrozen=0,
         reltoastrelid=0, relhasindex=False, relisshared=shared, relpersistence=persistence, relkind=relkind,

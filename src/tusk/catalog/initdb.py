@@ -112,7 +112,10 @@ def _check_directory(path: Path, what: str) -> None:
     else:
         hint = "It contains a lost+found directory, perhaps due to it being a mount point."
     if state != "filled":
-        hint += "\nUsing a mount point directly as the data directory is not recommended.\nCreate a subdirectory under the mount point."
+        hint += (
+            "\nUsing a mount point directly as the data directory is not recommended."
+            "\nCreate a subdirectory under the mount point."
+        )
     label = "directory" if what == "data" else "WAL directory"
     raise InitdbError(f'{label} "{path}" exists but is not empty', hint)
 
@@ -166,9 +169,9 @@ def settle_locales(options: InitdbOptions) -> Locales:
         if wanted not in (encoding, bootstrap_locale.SQL_ASCII, None) and encoding != bootstrap_locale.SQL_ASCII:
             raise InitdbError(
                 "encoding mismatch",
-                f"The encoding you selected ({bootstrap_locale.ENCODINGS[encoding]}) and the encoding that the selected "
-                f"locale uses ({bootstrap_locale.ENCODINGS[wanted or 0]}) do not match. This would lead to misbehavior in "
-                "various character string processing functions.\n"
+                f"The encoding you selected ({bootstrap_locale.ENCODINGS[encoding]}) and the encoding that the "
+                f"selected locale uses ({bootstrap_locale.ENCODINGS[wanted or 0]}) do not match. This would lead to "
+                "misbehavior in various character string processing functions.\n"
                 "Rerun initdb and either do not specify an encoding explicitly, or choose a matching combination.",
             )
     if encoding not in (bootstrap_locale.UTF8, bootstrap_locale.SQL_ASCII):
@@ -279,7 +282,8 @@ def _write_cluster(
     known = {row.collname for row in builtin_rows("pg_collation")}
     cluster = bootstrap.ClusterOptions(
         superuser=options.username,
-        password_secret=None if options.password is None else encrypt_password(kind, options.username, options.password),
+        password_secret=None
+        if options.password is None else encrypt_password(kind, options.username, options.password),
         encoding=locales.encoding, provider=locales.provider, collate=collate, ctype=ctype, locale=locales.locale,
         collation_version=bootstrap_locale.collation_version(locales.provider, collate),
         checksums=options.data_checksums, dir_mode=dir_mode, file_mode=file_mode,

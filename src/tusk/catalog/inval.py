@@ -1,4 +1,4 @@
-"""Cache invalidation of this process: what its changes invalidate, and what others' messages do to its caches (inval.c).
+"""Cache invalidation of this process: what its changes invalidate, and what others' messages do to its caches.
 
 A change registers messages. They apply to this process at the end of the command; other processes get them when the
 transaction commits; if it aborts they are applied here once more, so that nothing of it stays cached. At commit they
@@ -6,7 +6,7 @@ also go into the commit record, in PostgreSQL's 16-byte format, for standbys:
 
 | offset | size | field |
 | --- | --- | --- |
-| 0 | 1 | id: from 0 a syscache; -1 catalog, -2 relcache, -3 storage manager, -4 relation map, -5 snapshot, -6 publication |
+| 0 | 1 | id: from 0 a syscache; -1 catalog, -2 relcache, -3 smgr, -4 relation map, -5 snapshot, -6 publication |
 | 4 | 4 | database OID, 0 for shared catalogs (-3: the locator's tablespace; bytes 1 to 3 are the backend number) |
 | 8 | 4 | hash value (syscache), catalog OID, relation OID |
 """

@@ -601,7 +601,8 @@ def get_collation_oid(names: Sequence[str], missing_ok: bool = False) -> int:
         encodings = {0: "SQL_ASCII", 6: "UTF8"}
         raise SqlError(
             errcode.UNDEFINED_OBJECT,
-            f'collation "{name_list_to_string(names)}" for encoding "{encodings.get(session.encoding, "")}" does not exist',
+            f'collation "{name_list_to_string(names)}" for encoding "{encodings.get(session.encoding, "")}" does not'
+            " exist",
         )
     oid: int = row.oid
     return oid

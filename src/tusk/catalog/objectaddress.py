@@ -9,13 +9,8 @@ from tusk.catalog import cache as c
 from tusk.catalog import namespace as ns
 from tusk.catalog.acl import role_name
 from tusk.catalog.cache import lookup, scan_rows
-from tusk.catalog.names import (
-    format_operator,
-    format_procedure,
-    format_type,
-    quote_identifier,
-    quote_qualified_identifier,
-)
+from tusk.catalog.identifiers import quote_identifier, quote_qualified_identifier
+from tusk.catalog.names import format_operator, format_procedure, format_type
 from tusk.errors import SqlError, errcode
 
 AM, AMOP, AMPROC, ATTRDEF, AUTHID, AUTH_MEMBERS, CAST, CLASS = 2601, 2602, 2603, 2604, 1260, 1261, 2605, 1259
@@ -220,7 +215,9 @@ DESCRIBERS: dict[int, Callable[[ObjectAddress], str | None]] = {
     ATTRDEF: _attrdef, OPCLASS: _opclass, OPFAMILY: _opfamily, AMOP: _amop, AMPROC: _amproc,
     COLLATION: _visible_name("collation", c.COLLOID, "collname", "collnamespace", ns.collation_is_visible),
     CONVERSION: _visible_name("conversion", c.CONVOID, "conname", "connamespace", ns.conversion_is_visible),
-    STATISTIC_EXT: _visible_name("statistics object", c.STATEXTOID, "stxname", "stxnamespace", ns.statistics_is_visible),
+    STATISTIC_EXT: _visible_name(
+        "statistics object", c.STATEXTOID, "stxname", "stxnamespace", ns.statistics_is_visible
+    ),
     TS_PARSER: _visible_name("text search parser", c.TSPARSEROID, "prsname", "prsnamespace", ns.ts_parser_is_visible),
     TS_DICT: _visible_name("text search dictionary", c.TSDICTOID, "dictname", "dictnamespace", ns.ts_dict_is_visible),
     TS_TEMPLATE: _visible_name("text search template", c.TSTEMPLATEOID, "tmplname", "tmplnamespace",
@@ -247,7 +244,7 @@ DESCRIBERS: dict[int, Callable[[ObjectAddress], str | None]] = {
 
 
 def object_description(address: ObjectAddress, missing_ok: bool = False) -> str | None:
-    """What messages call an object: ``table t``, ``column c of table t``, ``function f(integer)`` (getObjectDescription)."""
+    """What messages call an object: ``table t``, ``column c of table t``, ``function f(integer)``."""
     if address.classid == LARGE_OBJECT:
         return f"large object {address.objid}"
     describe = DESCRIBERS.get(address.classid)

@@ -41,4 +41,4 @@ def unpack_relation_map(data: bytes, path: str) -> dict[int, int]:
         raise Fatal(errcode.DATA_CORRUPTED, f'relation mapping file "{path}" contains invalid data')
     if struct.unpack_from("<I", data, RELMAP_SIZE - 4)[0] != crc32c(data[: RELMAP_SIZE - 4]):
         raise Fatal(errcode.DATA_CORRUPTED, f'relation mapping file "{path}" contains incorrect checksum')
-    return {oid: number for oid, number in struct.iter_unpack("<II", data[8 : 8 + 8 * count])}
+    return dict(struct.iter_unpack("<II", data[8 : 8 + 8 * count]))

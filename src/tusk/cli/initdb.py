@@ -62,7 +62,8 @@ def describe(user: str, locales: Locales, options: InitdbOptions) -> None:
         for name in ("lc_collate", "lc_ctype", "lc_messages", "lc_monetary", "lc_numeric", "lc_time"):
             print(f"  {name.upper() + ':':<12} {categories[name]}")
     if not locales.encoding_given:
-        print(f'The default database encoding has accordingly been set to "{bootstrap_locale.ENCODINGS[locales.encoding]}".')
+        encoding = bootstrap_locale.ENCODINGS[locales.encoding]
+        print(f'The default database encoding has accordingly been set to "{encoding}".')
     print(f'The default text search configuration will be set to "{locales.text_search}".\n')
     print(f"Data page checksums are {'enabled' if options.data_checksums else 'disabled'}.\n")
 

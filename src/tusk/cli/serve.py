@@ -37,7 +37,8 @@ def _give_up_root(directory: Path) -> None:
     """As root: own the data directory to an unprivileged user and start over as that user. Does not return."""
     user = unprivileged_user()
     if user is None:
-        print("tusk: the server must not run as root, and none of the users " + ", ".join(_USERS) + " exists", file=sys.stderr)
+        users = ", ".join(_USERS)
+        print(f"tusk: the server must not run as root, and none of the users {users} exists", file=sys.stderr)
         sys.exit(1)
     if not directory.exists():
         directory.mkdir(parents=True, mode=0o700)

@@ -94,7 +94,9 @@ def _rename_named(kind: Any, address: Any, new: str) -> None:
                 errcode.DUPLICATE_FUNCTION,
                 f'function {new}({types}) already exists in schema "{get_namespace_name(row.pronamespace)}"',
             )
-        where = f' already exists in schema "{get_namespace_name(columns[namespace])}"' if namespace else " already exists"
+        where = " already exists"
+        if namespace:
+            where += f' in schema "{get_namespace_name(columns[namespace])}"'
         raise SqlError(errcode.DUPLICATE_OBJECT, f'{noun} "{new}"{where}')
     update_row(row.copy(**{name: new}), row)
 

@@ -11,7 +11,7 @@ from tusk.catalog import toasting
 from tusk.catalog._relcache import relation_close, relation_open
 from tusk.catalog._tuples import command_counter_increment, update_row
 from tusk.catalog.cache import lookup, scan_rows
-from tusk.catalog.names import quote_qualified_identifier
+from tusk.catalog.identifiers import quote_qualified_identifier
 from tusk.catalog.namespace import get_namespace_name
 from tusk.catalog.objectaddress import ObjectAddress
 from tusk.commands.foreign_keys import validate_foreign_key
@@ -131,7 +131,8 @@ def _as_alter_error(error: SqlError, work: Any) -> SqlError:
 
 def _put_toast_aside(relid: int, toast: int) -> None:
     """Let the table have a new TOAST table; the old one stays readable under another name until the copy is done."""
-    for row in (lookup(c.RELOID, toast), *(lookup(c.RELOID, i.indexrelid) for i in scan_rows("pg_index", indrelid=toast))):
+    indexes = [lookup(c.RELOID, index.indexrelid) for index in scan_rows("pg_index", indrelid=toast)]
+    for row in (lookup(c.RELOID, toast), *indexes):
         update_row(row.copy(relname=f"pg_temp_toast_{row.oid}"), row)
     table = lookup(c.RELOID, relid)
     update_row(table.copy(reltoastrelid=0), table)

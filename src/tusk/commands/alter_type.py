@@ -11,7 +11,8 @@ from tusk.catalog import heap
 from tusk.catalog import objectaddress as oa
 from tusk.catalog._tuples import command_counter_increment, delete_row, update_row
 from tusk.catalog.cache import lookup, scan_rows
-from tusk.catalog.names import format_type, quote_identifier
+from tusk.catalog.identifiers import quote_identifier
+from tusk.catalog.names import format_type
 from tusk.catalog.objectaddress import ObjectAddress, object_description
 from tusk.commands import alter_table as at
 from tusk.commands import expressions

@@ -115,7 +115,8 @@ def _analyze(rel: Any, names: list[str], verbose: bool) -> None:
     if verbose:
         report(
             Severity.INFO,
-            f'"{rel.name}": scanned {min(pages, target_rows)} of {pages} pages, containing {int(total)} live rows and 0 '
+            f'"{rel.name}": scanned {min(pages, target_rows)} of {pages} pages, containing {int(total)} live rows and'
+            " 0 "
             f"dead rows; {count} rows in sample, {int(total)} estimated total rows",
         )
     if count:
@@ -174,7 +175,9 @@ def _is_wide(value: Any) -> bool:
     return isinstance(value, (str, bytes)) and len(value) > _WIDTH_THRESHOLD
 
 
-def _distinct(ndistinct: int, nmultiple: int, wide: int, nonnull: int, null_fraction: float, total_rows: float) -> float:
+def _distinct(
+    ndistinct: int, nmultiple: int, wide: int, nonnull: int, null_fraction: float, total_rows: float
+) -> float:
     """How many values there are: a number, or the negative share of the rows (Haas and Stokes's Duj1)."""
     if nmultiple == 0:
         result = -1.0 * (1.0 - null_fraction)

@@ -1,4 +1,4 @@
-"""Adding constraints to tables: defaults, CHECK, NOT NULL, and what PRIMARY KEY and UNIQUE become (heap.c, tablecmds.c)."""
+"""Adding constraints to tables: defaults, CHECK, NOT NULL, and what PRIMARY KEY and UNIQUE become."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from tusk.catalog import cache as c
 from tusk.catalog import objectaddress as oa
 from tusk.catalog._relcache import relation_close, relation_open
 from tusk.catalog.cache import lookup, lookup_list
-from tusk.catalog.names import quote_identifier, quote_qualified_identifier
+from tusk.catalog.identifiers import quote_identifier, quote_qualified_identifier
 from tusk.catalog.namespace import get_namespace_name, range_var_get_relid
 from tusk.catalog.session import session
 from tusk.commands._copy_format import CopyFormatter
@@ -118,7 +118,8 @@ def _header(item: Any, is_from: bool) -> int:
 def _names(item: Any) -> list[str]:
     if isinstance(item.arg, list):
         return [part.sval for part in item.arg]
-    raise SqlError(errcode.INVALID_PARAMETER_VALUE, f'argument to option "{item.defname}" must be a list of column names')
+    message = f'argument to option "{item.defname}" must be a list of column names'
+    raise SqlError(errcode.INVALID_PARAMETER_VALUE, message)
 
 
 def read_options(items: list[Any], is_from: bool, context: UtilityContext) -> Options:
@@ -173,7 +174,8 @@ def _read_option(options: Options, name: str, item: Any, is_from: bool, context:
             options.default = string_of(item)
         case "on_error":
             if not is_from:
-                raise SqlError(errcode.INVALID_PARAMETER_VALUE, "COPY ON_ERROR cannot be used with COPY TO", position=at)
+                message = "COPY ON_ERROR cannot be used with COPY TO"
+                raise SqlError(errcode.INVALID_PARAMETER_VALUE, message, position=at)
             options.on_error = string_of(item)
             if options.on_error not in ("stop", "ignore"):
                 raise SqlError(

@@ -8,7 +8,7 @@ from typing import Any
 
 from tusk.catalog import cache as c
 from tusk.catalog.cache import lookup
-from tusk.catalog.names import quote_identifier
+from tusk.catalog.identifiers import quote_identifier
 from tusk.catalog.namespace import get_namespace_name
 from tusk.sql.deparse.plans import PlanNames
 from tusk.sql.nodes import enums
@@ -227,7 +227,8 @@ class NodeWriter:
 
             tree = make_bool(enums.AND_EXPR, clauses)
         is_subquery = type(plan).__name__ == "SubqueryScan"
-        prefix = (self.options.verbose or is_subquery) if is_scan else len(self.planned.rtable) > 1 or self.options.verbose
+        verbose = self.options.verbose
+        prefix = (verbose or is_subquery) if is_scan else len(self.planned.rtable) > 1 or verbose
         entry.properties.append((label, self.names.expression(tree, plan, ancestors, prefix=prefix), None))
         return True
 

@@ -11,7 +11,8 @@ from tusk.catalog import dependency as dep
 from tusk.catalog import objectaddress as oa
 from tusk.catalog._tuples import command_counter_increment, insert_row, new_oid, update_row
 from tusk.catalog.cache import lookup, scan_rows
-from tusk.catalog.names import format_type, quote_identifier, quote_qualified_identifier
+from tusk.catalog.identifiers import quote_identifier, quote_qualified_identifier
+from tusk.catalog.names import format_type
 from tusk.catalog.namespace import get_namespace_name, range_var_get_relid
 from tusk.catalog.objectaddress import ObjectAddress
 from tusk.catalog.rows import PgTrigger

@@ -67,7 +67,7 @@ def create_index(statement: Any, context: UtilityContext) -> None:
 
 
 def require_owned_relation(relation: Any, oid: int, _old: int) -> None:
-    """Before a lock: 42501 unless the user owns the relation, and never a system catalog (RangeVarCallbackOwnsTable)."""
+    """Before a lock: 42501 unless the user owns the relation, and never a system catalog."""
     if not oid:
         return
     acl.require_owner(oa.CLASS, oid)

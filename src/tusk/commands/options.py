@@ -148,7 +148,9 @@ PARAMETERS: dict[str, Parameter] = {
     "autovacuum_vacuum_insert_scale_factor": Parameter("real", "tT", 0.0, 100.0),
     "autovacuum_analyze_scale_factor": Parameter("real", "t", 0.0, 100.0),
     "vacuum_max_eager_freeze_failure_rate": Parameter("real", "tT", 0.0, 1.0),
-    "vacuum_index_cleanup": Parameter("enum", "tT", values=("auto", "on", "off", "true", "false", "yes", "no", "1", "0")),
+    "vacuum_index_cleanup": Parameter(
+        "enum", "tT", values=("auto", "on", "off", "true", "false", "yes", "no", "1", "0")
+    ),
     "check_option": Parameter("enum", "v", values=("local", "cascaded")),
     "buffering": Parameter("enum", "g", values=("auto", "on", "off")),
 }

@@ -185,7 +185,10 @@ def drop_role(statement: Any, _context: UtilityContext) -> None:
     """DROP ROLE, USER, GROUP."""
     current = lookup(c.AUTHOID, session.current_user_id)
     if not (current.rolsuper or current.rolcreaterole):
-        raise _denied("drop role", "Only roles with the CREATEROLE attribute and the ADMIN option on the target roles may drop roles.")
+        raise _denied(
+            "drop role",
+            "Only roles with the CREATEROLE attribute and the ADMIN option on the target roles may drop roles.",
+        )
     rows = []
     for spec in statement.roles:
         if spec.roletype != enums.ROLESPEC_CSTRING:
@@ -249,7 +252,9 @@ def rename_role(old: str, new: str) -> None:
         raise SqlError(errcode.DUPLICATE_OBJECT, f'role "{new}" already exists')
     current = lookup(c.AUTHOID, session.current_user_id)
     if row.rolsuper and not current.rolsuper:
-        raise _denied("rename role", "Only roles with the SUPERUSER attribute may rename roles with the SUPERUSER attribute.")
+        raise _denied(
+            "rename role", "Only roles with the SUPERUSER attribute may rename roles with the SUPERUSER attribute."
+        )
     if not current.rolsuper and not (current.rolcreaterole and acl.is_admin_of_role(current.oid, row.oid)):
         raise _denied(
             "rename role",
@@ -296,7 +301,8 @@ def _check_authority(role: int, *, grant: bool) -> None:
             )
     elif not acl.is_admin_of_role(current, role):
         raise _denied(
-            f'{verb} role "{row.rolname}"', f'Only roles with the ADMIN option on role "{row.rolname}" may {verb} this role.'
+            f'{verb} role "{row.rolname}"',
+            f'Only roles with the ADMIN option on role "{row.rolname}" may {verb} this role.',
         )
     if grant and role == acl.ROLE_PG_DATABASE_OWNER:
         raise SqlError(errcode.INVALID_GRANT_OPERATION, f'role "{row.rolname}" cannot have explicit members')

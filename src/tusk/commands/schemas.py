@@ -7,7 +7,7 @@ from typing import Any
 from tusk.catalog import acl
 from tusk.catalog import objectaddress as oa
 from tusk.catalog._tuples import command_counter_increment
-from tusk.catalog.names import quote_identifier
+from tusk.catalog.identifiers import quote_identifier
 from tusk.catalog.namespace import get_namespace_oid
 from tusk.catalog.session import session
 from tusk.catalog.tempschema import create_namespace

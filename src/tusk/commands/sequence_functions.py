@@ -10,7 +10,7 @@ from tusk.catalog import cache as c
 from tusk.catalog import objectaddress as oa
 from tusk.catalog._relcache import relation_close, try_relation_open
 from tusk.catalog.cache import lookup
-from tusk.catalog.names import quote_qualified_identifier
+from tusk.catalog.identifiers import quote_qualified_identifier
 from tusk.catalog.namespace import get_namespace_name, range_var_get_relid, split_identifier_string
 from tusk.catalog.session import session
 from tusk.commands import sequences

@@ -66,7 +66,9 @@ def _invalid(message: str) -> SqlError:
     return SqlError(errcode.INVALID_PARAMETER_VALUE, message)
 
 
-def read_parameters(options: Sequence[Any], *, for_identity: bool, is_init: bool, old: Parameters | None = None) -> Parameters:
+def read_parameters(
+    options: Sequence[Any], *, for_identity: bool, is_init: bool, old: Parameters | None = None
+) -> Parameters:
     """Parameters from options, and from what was for ALTER SEQUENCE (init_params)."""
     given: dict[str, Any] = {}
     for item in options:

@@ -223,7 +223,8 @@ def _refuse_pinned(role: int, verb: str) -> None:
     if dep.is_pinned(oa.AUTHID, role):
         raise SqlError(
             errcode.DEPENDENT_OBJECTS_STILL_EXIST,
-            f"cannot {verb} objects owned by role {acl.role_name(role)} because they are required by the database system",
+            f"cannot {verb} objects owned by role {acl.role_name(role)} because they are required by the database"
+            " system",
         )
 
 

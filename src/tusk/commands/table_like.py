@@ -165,10 +165,14 @@ def _copy_indexes(source: int, relid: int, mapping: dict[int, int], context: Any
 
 
 def index_statement_like(row: Any, mapping: dict[int, int]) -> Any:
-    """An IndexStmt, expressions cooked, that makes an index like the one of a pg_index row (generateClonedIndexStmt)."""
+    """An IndexStmt, expressions cooked, that makes an index like the one of a pg_index row."""
     index = lookup(c.RELOID, row.indexrelid)
     constraint = next(
-        (r for r in scan_rows("pg_constraint", conrelid=row.indrelid) if r.conindid == row.indexrelid and r.contype in "pux"),
+        (
+            found
+            for found in scan_rows("pg_constraint", conrelid=row.indrelid)
+            if found.conindid == row.indexrelid and found.contype in "pux"
+        ),
         None,
     )
     statement = IndexStmt(

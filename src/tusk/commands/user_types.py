@@ -13,7 +13,8 @@ from tusk.catalog._tuples import command_counter_increment, delete_row, insert_r
 from tusk.catalog.acl import default_acl_for_new_object
 from tusk.catalog.cache import lookup, scan_rows
 from tusk.catalog.facts import builtin_rows
-from tusk.catalog.names import format_type, quote_identifier, quote_qualified_identifier
+from tusk.catalog.identifiers import quote_identifier, quote_qualified_identifier
+from tusk.catalog.names import format_type
 from tusk.catalog.namespace import (
     get_namespace_name,
     qualified_name_get_creation_namespace,

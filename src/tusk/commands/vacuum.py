@@ -176,7 +176,7 @@ def _targets(statement: Any, options: Options) -> list[tuple[int, list[str]]]:
 
 
 def _permitted(row: Any, options: Options, *, complain: bool) -> bool:
-    """Whether the user may maintain the table, with the warning that it is passed over (vacuum_is_permitted_for_relation)."""
+    """Whether the user may maintain the table, with the warning that it is passed over."""
     user = session.current_user_id
     if acl.object_ownercheck(oa.DATABASE, session.database_id, user) and not row.relisshared:
         return True

@@ -50,7 +50,9 @@ def create_view(statement: Any, context: UtilityContext) -> None:
         raise SqlError(
             errcode.FEATURE_NOT_SUPPORTED, "views must not contain data-modifying statements in WITH"
         )
-    if walk_query(query, lambda node, _: True if isinstance(node, Param) and node.paramkind == enums.PARAM_EXTERN else None):
+    if walk_query(
+        query, lambda node, _: True if isinstance(node, Param) and node.paramkind == enums.PARAM_EXTERN else None
+    ):
         raise SqlError(errcode.UNDEFINED_PARAMETER, "there is no parameter $1")
     options = list(statement.options)
     check = {enums.LOCAL_CHECK_OPTION: "local", enums.CASCADED_CHECK_OPTION: "cascaded"}.get(statement.withCheckOption)

@@ -435,9 +435,7 @@ class Postmaster:
         self._quit_children(_procsignal.QUIT_FOR_CRASH)
         if self.state in (
             State.PM_STARTUP, State.PM_RECOVERY, State.PM_HOT_STANDBY, State.PM_RUN, State.PM_STOP_BACKENDS,
-        ):  # fmt: skip
-            self._set_state(State.PM_WAIT_BACKENDS)
-        elif self.state in (
+        ) or self.state in (
             State.PM_WAIT_XLOG_SHUTDOWN, State.PM_WAIT_XLOG_ARCHIVAL, State.PM_WAIT_IO_WORKERS,
             State.PM_WAIT_CHECKPOINTER,
         ):  # fmt: skip

@@ -66,7 +66,10 @@ class Listeners:
                 None if host == "*" else host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )
         except socket.gaierror as error:
-            report(Severity.LOG, f'could not translate host name "{host}", service "{port}" to address: {error.strerror}')
+            report(
+                Severity.LOG,
+                f'could not translate host name "{host}", service "{port}" to address: {error.strerror}',
+            )
             report(Severity.WARNING, f'could not create listen socket for "{host}"')
             return False
         made = False

@@ -1,8 +1,8 @@
 """Names of types as SQL text: format_type(), pg_typeof's display, names in error messages."""
 
+from tusk.catalog.identifiers import quote_identifier
 from tusk.types.compare import set_type_display
 from tusk.types.registry import find_function, function, services
-from tusk.types.text import quote_identifier
 
 # Names that SQL has for built-in types; the rest go by their typname.
 SQL_NAMES = {

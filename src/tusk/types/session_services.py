@@ -11,6 +11,7 @@ from typing import Any
 from tusk.catalog import acl, namespace
 from tusk.catalog import cache as c
 from tusk.catalog.cache import lookup, lookup_list
+from tusk.catalog.identifiers import quote_identifier
 from tusk.catalog.inval import on_syscache_change
 from tusk.catalog.names import format_operator, format_procedure, relation_name
 from tusk.catalog.session import session
@@ -18,7 +19,7 @@ from tusk.errors import SqlError, errcode, feature_not_supported
 from tusk.transaction import _varsup, xact
 from tusk.types.codec import forget_user_codecs
 from tusk.types.registry import ColumnInfo, TypeInfo, services
-from tusk.types.text import parse_identifiers, quote_identifier
+from tusk.types.text import parse_identifiers
 
 _ARRAY_SUBSCRIPT_HANDLER = 6179
 

@@ -308,7 +308,7 @@ for _left, _right, _test in (
     ("date", "timestamptz", _date_compare_zone),
     ("timestamp", "timestamptz", _local_compare),
 ):
-    _reverse = lambda a, b, test=_test: -test(b, a)  # noqa: E731
+    _reverse = lambda a, b, test=_test: -test(b, a)
     function(f"{_left}_cmp_{_right}")(_test)
     function(f"{_right}_cmp_{_left}")(_reverse)
     register_comparisons(_left, _test, f"_{_right}")

@@ -1,4 +1,4 @@
-"""Functions about the catalogs: properties of indexes, updatability, key words, descriptions, extensions, inheritance."""
+"""Functions about the catalogs: properties of indexes, updatability, key words, descriptions, extensions."""
 
 from __future__ import annotations
 

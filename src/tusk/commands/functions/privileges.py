@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tusk.catalog import acl
+from tusk.catalog import acl, namespace
 from tusk.catalog import cache as c
-from tusk.catalog import namespace
 from tusk.catalog.cache import lookup
 from tusk.catalog.session import session
 from tusk.commands.functions.support import invalid
@@ -113,7 +112,7 @@ def _variants(
     prefix: str, find: Callable[[str], int], check: Callable[[int, int, str], bool | None]
 ) -> None:
     """Register the six variants of a function over check(role, object, privileges)."""
-    me = lambda: session.current_user_id  # noqa: E731  the user may change between calls
+    me = lambda: session.current_user_id
     function(f"{prefix}_name_name")(lambda user, name, text: check(_role_by_name(user), find(name), text))
     function(f"{prefix}_name_id")(lambda user, oid, text: check(_role_by_name(user), oid, text))
     function(f"{prefix}_id_name")(lambda user, name, text: check(user, find(name), text))

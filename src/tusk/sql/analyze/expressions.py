@@ -137,7 +137,7 @@ def transform(pstate: ParseState, expr: Any) -> Any:
     return handler(pstate, expr)
 
 
-# Constants, parameters, columns ---------------------------------------------------------------------------------------
+# Constants, parameters, columns -------------------------------------------------------------------------------------
 
 
 def make_const_node(pstate: ParseState | None, node: A_Const) -> Const:
@@ -273,7 +273,7 @@ def _param_ref(pstate: ParseState, ref: ParamRef) -> Any:
     return result
 
 
-# Indirection, arrays --------------------------------------------------------------------------------------------------
+# Indirection, arrays ------------------------------------------------------------------------------------------------
 
 
 def unknown_attribute(pstate: ParseState, container: Any, name: str, location: int) -> SqlError:
@@ -430,7 +430,7 @@ def _collate(pstate: ParseState, clause: CollateClause) -> CollateExpr:
     )
 
 
-# Operators ------------------------------------------------------------------------------------------------------------
+# Operators ----------------------------------------------------------------------------------------------------------
 
 
 def _is_null_const(node: Any) -> bool:
@@ -710,7 +710,7 @@ def make_row_comparison(pstate: ParseState, name: list[Any], left: list[Any], ri
     )
 
 
-# Calls and sublinks ---------------------------------------------------------------------------------------------------
+# Calls and sublinks -------------------------------------------------------------------------------------------------
 
 
 def _func_call(pstate: ParseState, call: FuncCall) -> Any:
@@ -852,7 +852,7 @@ def _multi_assign(pstate: ParseState, ref: MultiAssignRef) -> Any:
     return result
 
 
-# Conditional and row expressions ----------------------------------------------------------------------------------------
+# Conditional and row expressions ------------------------------------------------------------------------------------
 
 
 def _case(pstate: ParseState, node: CaseExpr) -> CaseExpr:

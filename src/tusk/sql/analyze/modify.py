@@ -86,7 +86,7 @@ def _mark_columns(pstate: ParseState, field: str, numbers: list[int]) -> None:
     setattr(perminfo, field, getattr(perminfo, field) | added)
 
 
-# INSERT ---------------------------------------------------------------------------------------------------------------
+# INSERT -------------------------------------------------------------------------------------------------------------
 
 
 def transform_insert(pstate: ParseState, stmt: InsertStmt) -> Query:
@@ -257,7 +257,7 @@ def _strip_assignment(expr: Any) -> Any:
             return expr
 
 
-# ON CONFLICT ----------------------------------------------------------------------------------------------------------
+# ON CONFLICT --------------------------------------------------------------------------------------------------------
 
 
 def _on_conflict(pstate: ParseState, clause: OnConflictClause) -> OnConflictExpr:
@@ -352,7 +352,7 @@ def _inference_element(pstate: ParseState, element: Any, infer: Any) -> Inferenc
     return result
 
 
-# RETURNING ------------------------------------------------------------------------------------------------------------
+# RETURNING ----------------------------------------------------------------------------------------------------------
 
 
 def _returning_item(pstate: ParseState, name: str, kind: enums.VarReturningType) -> None:
@@ -399,7 +399,7 @@ def transform_returning(pstate: ParseState, query: Query, clause: ReturningClaus
     pstate.next_resno = saved
 
 
-# UPDATE and DELETE ------------------------------------------------------------------------------------------------------
+# UPDATE and DELETE --------------------------------------------------------------------------------------------------
 
 
 def transform_update_targets(pstate: ParseState, items: list[ResTarget]) -> list[Any]:

@@ -58,7 +58,7 @@ def function_output_columns(row: Any, arg_types: list[int] | None) -> list[Colum
         for name, type_oid, mode in zip(names, row.proallargtypes, row.proargmodes, strict=True)
         if mode in "obt"
     ]
-    if len(outputs) < 2 and not row.prokind == "p":
+    if len(outputs) < 2 and row.prokind != "p":
         return None
     columns = []
     for number, (name, type_oid) in enumerate(outputs, 1):

@@ -10,13 +10,8 @@ from typing import Any
 
 from tusk.catalog import cache as c
 from tusk.catalog.cache import lookup, scan_rows
-from tusk.catalog.names import (
-    format_operator,
-    format_procedure,
-    quote_identifier,
-    quote_qualified_identifier,
-    relation_name,
-)
+from tusk.catalog.identifiers import quote_identifier, quote_qualified_identifier
+from tusk.catalog.names import format_operator, format_procedure, relation_name
 from tusk.catalog.namespace import (
     active_search_path,
     collation_is_visible,
@@ -180,12 +175,11 @@ def _operator_names(text: str) -> list[str]:
 def _signature(text: str, none_ok: bool) -> tuple[str, list[int]]:
     """(name, argument types) of ``name(type, type)``; 22P02."""
     quoted = False
-    for place, char in enumerate(text):
-        if char == '"':
-            quoted = not quoted
-        elif char == "(" and not quoted:
-            break
-    else:
+    place = 0
+    while place < len(text) and (quoted or text[place] != "("):
+        quoted ^= text[place] == '"'
+        place += 1
+    if place == len(text):
         raise SqlError(errcode.INVALID_TEXT_REPRESENTATION, "expected a left parenthesis")
     rest = text[place + 1 :].rstrip()
     if not rest.endswith(")"):

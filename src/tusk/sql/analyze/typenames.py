@@ -169,7 +169,7 @@ def lookup_collation(pstate: ParseState | None, names: list[Any], location: int)
 
 
 def column_collation(pstate: ParseState | None, column: Any, type_oid: int) -> int:
-    """The collation a ColumnDef gets: from its COLLATE clause or type; 42804 if not collatable (GetColumnDefCollation)."""
+    """The collation a ColumnDef gets: from its COLLATE clause or type; 42804 if not collatable."""
     natural = lk.type_collation(type_oid)
     location = column.location
     if column.collClause is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tusk.catalog.names import quote_identifier
+from tusk.catalog.identifiers import quote_identifier
 from tusk.errors import SqlError, errcode
 from tusk.sql.deparse import names as nm
 from tusk.sql.deparse.clauses import write_order_by, write_window_specification

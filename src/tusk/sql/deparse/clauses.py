@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tusk.catalog.names import quote_identifier
+from tusk.catalog.identifiers import quote_identifier
 from tusk.sql.analyze import lookup as lk
 from tusk.sql.deparse import names as nm
 from tusk.sql.deparse.constants import write_constant

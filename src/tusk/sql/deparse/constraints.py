@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tusk.catalog.cache import CONSTROID, INDEXRELID, RELOID, TABLESPACEOID, lookup, scan_rows
-from tusk.catalog.names import format_type, quote_identifier
+from tusk.catalog.identifiers import quote_identifier
+from tusk.catalog.names import format_type
 from tusk.sql.analyze.relations import relation_info
 from tusk.sql.deparse import names as nm
 from tusk.sql.deparse.expression import stored_expression

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from tusk.catalog.names import quote_identifier
+from tusk.catalog.identifiers import quote_identifier
 from tusk.sql.deparse import names as nm
 from tusk.sql.deparse.calls import write_aggregate, write_window_function
 from tusk.sql.deparse.constants import write_constant

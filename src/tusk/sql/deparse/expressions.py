@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tusk.catalog.cache import CLAOID, TYPEOID, lookup
-from tusk.catalog.names import quote_identifier
+from tusk.catalog.identifiers import quote_identifier
 from tusk.errors import SqlError, errcode
 from tusk.sql.analyze import lookup as lk
 from tusk.sql.analyze.relations import relation_info

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from tusk.catalog.cache import RELOID, lookup
-from tusk.catalog.names import quote_identifier
+from tusk.catalog.identifiers import quote_identifier
 from tusk.sql.analyze import lookup as lk
 from tusk.sql.deparse import names as nm
 from tusk.sql.deparse.calls import write_function_in_from

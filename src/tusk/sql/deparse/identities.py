@@ -5,7 +5,8 @@ from __future__ import annotations
 from tusk.catalog import cache as c
 from tusk.catalog import objectaddress as oa
 from tusk.catalog.cache import SysCache, lookup, scan_rows
-from tusk.catalog.names import format_procedure, format_type, quote_identifier, quote_qualified_identifier
+from tusk.catalog.identifiers import quote_identifier, quote_qualified_identifier
+from tusk.catalog.names import format_procedure, format_type
 from tusk.catalog.namespace import get_namespace_name
 from tusk.errors import feature_not_supported
 from tusk.sql.deparse import names as nm

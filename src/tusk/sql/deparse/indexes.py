@@ -14,7 +14,7 @@ from tusk.catalog.cache import (
     TABLESPACEOID,
     lookup,
 )
-from tusk.catalog.names import quote_identifier, quote_qualified_identifier
+from tusk.catalog.identifiers import quote_identifier, quote_qualified_identifier
 from tusk.catalog.namespace import get_namespace_name
 from tusk.sql.deparse import names as nm
 from tusk.sql.deparse.expression import deparse_expression, namespaces_for, stored_expression

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tusk.catalog.cache import CONSTROID, lookup
-from tusk.catalog.names import quote_identifier
+from tusk.catalog.identifiers import quote_identifier
 from tusk.sql.deparse import names as nm
 from tusk.sql.deparse.expressions import write_indirection
 from tusk.sql.deparse.fromclause import only_marker, write_alias, write_from, write_values

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from tusk.catalog.cache import CLAOID, COLLOID, OPEROID, PROCOID, RELOID, lookup
-from tusk.catalog.names import format_type, quote_identifier, quote_qualified_identifier
+from tusk.catalog.identifiers import quote_identifier, quote_qualified_identifier
+from tusk.catalog.names import format_type
 from tusk.catalog.namespace import (
     collation_is_visible,
     get_namespace_name,

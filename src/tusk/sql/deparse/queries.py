@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tusk.catalog.names import quote_identifier
+from tusk.catalog.identifiers import quote_identifier
 from tusk.sql.deparse import modify
 from tusk.sql.deparse import names as nm
 from tusk.sql.deparse.clauses import (

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tusk.catalog.cache import AGGFNOID, LANGOID, PROCOID, lookup
-from tusk.catalog.names import format_type, quote_identifier, quote_qualified_identifier
+from tusk.catalog.identifiers import quote_identifier, quote_qualified_identifier
+from tusk.catalog.names import format_type
 from tusk.catalog.namespace import get_namespace_name, split_identifier_string
 from tusk.errors import SqlError, errcode
 from tusk.sql.deparse import names as nm

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from tusk.catalog.names import quote_identifier
+from tusk.catalog.identifiers import quote_identifier
 from tusk.sql.deparse.variables import write_variable
 from tusk.sql.deparse.writer import INDENT_STD, INDENT_VAR, Deparser
 from tusk.sql.nodes.primitives import Var

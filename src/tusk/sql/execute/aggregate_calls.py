@@ -112,7 +112,7 @@ def state_maker(node: Any, types: list[Any]) -> Callable[[], Any]:
 
 def sort_key(clause: Any, node: Any, types: list[Any]) -> SortKey:
     """One WITHIN GROUP (ORDER BY) column."""
-    for entry, type_ in zip([e for e in node.args], types, strict=True):
+    for entry, type_ in zip(list(node.args), types, strict=True):
         if entry.ressortgroupref == clause.tleSortGroupRef:
             compare = support.comparison(type_.oid, support.expression_type(entry.expr)[2])
             return SortKey(compare, is_descending(clause.sortop), clause.nulls_first, type_.oid)

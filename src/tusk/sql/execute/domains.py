@@ -56,7 +56,8 @@ def _load(type_oid: int) -> DomainConstraints:
         not_null |= row.typnotnull
         # typnotnull says it already; constraints are checked in the order of their names.
         checks = [one for one in scan_rows("pg_constraint", contypid=oid) if one.contype == "c" and one.conbin]
-        levels.append([(one.conname, read_node_tree(one.conbin)) for one in sorted(checks, key=lambda one: one.conname)])
+        checks = sorted(checks, key=lambda one: one.conname)
+        levels.append([(one.conname, read_node_tree(one.conbin)) for one in checks])
         oid = row.typbasetype
         row = lookup(c.TYPEOID, oid)
     flat = tuple(check for level in reversed(levels) for check in level)

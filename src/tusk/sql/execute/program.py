@@ -65,7 +65,7 @@ class Compiler:
         return [self.compile(node) for node in nodes]
 
     def targets(self, targetlist: list[Any]) -> list[Any]:
-        """The compiled target list. Subplans of several columns come first: the other entries refer to their columns."""
+        """The compiled target list. Subplans of several columns come first: other entries refer to their columns."""
         multiple: dict[int, Any] = {}
         for place, entry in enumerate(targetlist):
             if type(entry.expr) is SubPlan and entry.expr.subLinkType == enums.MULTIEXPR_SUBLINK:

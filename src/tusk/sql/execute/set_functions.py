@@ -100,7 +100,8 @@ def out_columns(row: Any, result_type: int, actual: Sequence[int] = ()) -> list[
         return [
             ColumnInfo(
                 names[i] if i < len(names) else f"column{i + 1}",
-                resolve_return_type(oid, list(row.proargtypes), list(actual)) if oid in _POLYMORPHIC and actual else oid,
+                resolve_return_type(oid, list(row.proargtypes), list(actual))
+                if oid in _POLYMORPHIC and actual else oid,
             )
             for i, (oid, mode) in enumerate(zip(row.proallargtypes, row.proargmodes, strict=True))
             if mode in "obt"

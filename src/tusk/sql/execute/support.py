@@ -245,7 +245,8 @@ class ArraySubscripting:
                 raise SqlError(
                     errcode.ARRAY_SUBSCRIPT_ERROR,
                     "array slice subscript must provide both boundaries",
-                    detail="When assigning to a slice of an empty array value, slice boundaries must be fully specified.",
+                    detail="When assigning to a slice of an empty array value, slice boundaries must be fully"
+                    " specified.",
                 )
             dims = tuple(u - low + 1 for u, low in zip(uppers, lowers, strict=True))
             count = 1

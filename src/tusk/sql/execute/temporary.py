@@ -20,4 +20,4 @@ def temporary_file() -> Any:
         file = open(path, "w+b")  # noqa: SIM115  # lives as long as the store
         os.unlink(path)
         return file
-    return tempfile.TemporaryFile()  # noqa: SIM115
+    return tempfile.TemporaryFile()

@@ -6,7 +6,7 @@ from typing import Any
 
 from tusk.sql.nodes import enums
 from tusk.sql.nodes.base import Node
-from tusk.sql.nodes.primitives import Expr  # noqa: F401
+from tusk.sql.nodes.primitives import Expr
 
 
 class Query(Node):

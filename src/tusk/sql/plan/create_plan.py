@@ -362,7 +362,8 @@ def _nestloop(root: Root, path: Path) -> Any:
     left, _ = _ensure_columns(root, left, exprs)
     return NestLoop(
         targetlist=_outer_params(root, _target(path)), lefttree=left, righttree=right,
-        jointype=path.info["jointype"], inner_unique=path.info["unique"], joinqual=_outer_params(root, path.info["joinqual"]),
+        jointype=path.info["jointype"], inner_unique=path.info["unique"],
+        joinqual=_outer_params(root, path.info["joinqual"]),
         qual=_outer_params(root, path.info["otherqual"]), nestParams=supplied,
     )  # fmt: skip
 
@@ -393,7 +394,8 @@ def _hashjoin(root: Root, path: Path) -> Any:
     )  # fmt: skip
     return HashJoin(
         targetlist=_outer_params(root, _target(path)), lefttree=left, righttree=hashed,
-        jointype=path.info["jointype"], inner_unique=path.info["unique"], joinqual=_outer_params(root, path.info["joinqual"]),
+        jointype=path.info["jointype"], inner_unique=path.info["unique"],
+        joinqual=_outer_params(root, path.info["joinqual"]),
         qual=_outer_params(root, path.info["otherqual"]), hashclauses=clauses,
         hashoperators=[clause.opno for clause in clauses], hashcollations=[clause.inputcollid for clause in clauses],
         hashkeys=[clause.args[0] for clause in clauses],
@@ -413,7 +415,8 @@ def _mergejoin(root: Root, path: Path) -> Any:
         )  # fmt: skip
     return MergeJoin(
         targetlist=_outer_params(root, _target(path)), lefttree=left, righttree=right,
-        jointype=path.info["jointype"], inner_unique=path.info["unique"], joinqual=_outer_params(root, path.info["joinqual"]),
+        jointype=path.info["jointype"], inner_unique=path.info["unique"],
+        joinqual=_outer_params(root, path.info["joinqual"]),
         qual=_outer_params(root, path.info["otherqual"]), mergeclauses=clauses,
         mergeFamilies=[key.opfamily for key in keys], mergeCollations=[clause.inputcollid for clause in clauses],
         mergeReversals=[False] * len(keys), mergeNullsFirst=[False] * len(keys),
@@ -593,7 +596,9 @@ def _positional(path: Path, plans: list[Any]) -> list[TargetEntry]:
 
 def _append(root: Root, path: Path) -> Any:
     plans = [_create(root, child) for child in path.children]
-    return Append(targetlist=_positional(path, plans), appendplans=plans, first_partial_plan=len(plans), part_prune_index=-1)
+    return Append(
+        targetlist=_positional(path, plans), appendplans=plans, first_partial_plan=len(plans), part_prune_index=-1
+    )
 
 
 def _setop(root: Root, path: Path) -> Any:
@@ -666,7 +671,8 @@ _MAKERS = {
     "Gate": _gate, "SubqueryScan": _subqueryscan, "TidScan": _tidscan, "IndexScan": _indexscan,
     "IndexOnlyScan": _indexonlyscan, "BitmapIndexScan": _bitmapindexscan, "BitmapOr": _bitmapor,
     "BitmapHeapScan": _bitmapheapscan, "NestLoop": _nestloop, "HashJoin": _hashjoin, "MergeJoin": _mergejoin,
-    "Material": _material, "Sort": _sort, "Agg": _agg, "Group": _group, "MinMax": _minmax, "GroupingSets": _grouping_sets,
+    "Material": _material, "Sort": _sort, "Agg": _agg, "Group": _group, "MinMax": _minmax,
+    "GroupingSets": _grouping_sets,
     "WindowAgg": _windowagg, "ProjectSet": _projectset, "Unique": _unique, "Append": _append, "SetOp": _setop,
     "RecursiveUnion": _recursiveunion, "LockRows": _lockrows, "Limit": _limit, "Limit1": _limit_one,
     "ModifyTable": _modifytable,

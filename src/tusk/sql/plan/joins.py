@@ -291,7 +291,7 @@ def add_join_paths(
     root: Root, rel: Rel, outer: Rel, inner: Rel, jointype: JoinType, clauses: list[Clause], info: OuterJoin | None
 ) -> None:
     """All ways to join with ``outer`` on the left."""
-    if inner.lateral & ~outer.relids & rel.relids and not jointype == enums.JOIN_INNER:
+    if inner.lateral & ~outer.relids & rel.relids and jointype != enums.JOIN_INNER:
         return
     if outer.lateral & inner.relids:
         return
@@ -504,8 +504,9 @@ def inner_unique(root: Root, outer: Rel, inner: Rel, jointype: JoinType, clauses
 def rel_unique_for(root: Root, inner: Rel, equal: list[Clause]) -> bool:
     """Whether equality clauses on a base relation leave at most one row for each set of values."""
     known = [clause.expr.args[0] if clause.left & inner.relids else clause.expr.args[1] for clause in equal]
-    families = {fingerprint(strip_relabel(expr)): clause.merge_families for expr, clause in zip(known, equal, strict=True)}
-    collations = {fingerprint(strip_relabel(expr)): clause.expr.inputcollid for expr, clause in zip(known, equal, strict=True)}
+    prints = [fingerprint(strip_relabel(expr)) for expr in known]
+    families = {key: clause.merge_families for key, clause in zip(prints, equal, strict=True)}
+    collations = {key: clause.expr.inputcollid for key, clause in zip(prints, equal, strict=True)}
     for clause in inner.restrictions:
         if type(clause.expr) is OpExpr and len(clause.expr.args) == 2:
             own, other = clause.expr.args

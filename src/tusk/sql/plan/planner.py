@@ -138,7 +138,7 @@ def _having_to_where(root: Root) -> None:
     for condition in conditions:
         movable = not (contains_agg(condition) or is_volatile(condition) or contains_subplan(condition))
         if movable and query.groupClause and not query.groupingSets:
-            query.jointree.quals = and_list(query.jointree.quals) + [condition]
+            query.jointree.quals = [*and_list(query.jointree.quals), condition]
         else:
             kept.append(condition)
     query.havingQual = kept or None

@@ -256,7 +256,8 @@ def offset_vars(tree: Any, offset: int) -> Any:
         if level == 0 and kind is JoinExpr:
             return JoinExpr(
                 jointype=node.jointype, isNatural=node.isNatural, larg=mutate_levels(node.larg, change),
-                rarg=mutate_levels(node.rarg, change), usingClause=node.usingClause, quals=mutate_levels(node.quals, change),
+                rarg=mutate_levels(node.rarg, change), usingClause=node.usingClause,
+                quals=mutate_levels(node.quals, change),
                 rtindex=node.rtindex + offset if node.rtindex else 0, alias=node.alias,
             )  # fmt: skip
         return None
@@ -318,7 +319,8 @@ def _is_simple(rte: Any) -> bool:
 
 def _all_plain(query: Query) -> bool:
     """Below an outer join only plain columns may be pulled up: anything else must become NULL as a whole."""
-    if any(type(target.expr) is not Var or target.expr.varlevelsup for target in query.targetList if not target.resjunk):
+    shown = [target.expr for target in query.targetList if not target.resjunk]
+    if any(type(expr) is not Var or expr.varlevelsup for expr in shown):
         return False
     return query.jointree.quals is None and len(query.jointree.fromlist) == 1
 
@@ -388,7 +390,9 @@ def _with_nulling(expr: Any, nulling: frozenset[int], depth: int) -> Any:
 
 def _adjust_entry(entry: Any, offset: int) -> None:
     """Move the references inside a range table entry that moved up one level."""
-    for name in ("functions", "values_lists", "tablefunc", "joinaliasvars", "groupexprs", "securityQuals", "tablesample"):
+    for name in (
+        "functions", "values_lists", "tablefunc", "joinaliasvars", "groupexprs", "securityQuals", "tablesample",
+    ):  # fmt: skip
         value = getattr(entry, name)
         if value:
             setattr(entry, name, increment_sublevels_up(offset_vars(value, offset), -1, 1))

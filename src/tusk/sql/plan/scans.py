@@ -1,5 +1,5 @@
-"""Paths for base relations: sequential, index, index-only, bitmap and TID scans, and the scans of functions, VALUES, CTEs
-and subqueries (optimizer/path/allpaths.c, indxpath.c)."""
+"""Paths for base relations: sequential, index, index-only, bitmap and TID scans, and the scans of functions, VALUES,
+CTEs and subqueries (optimizer/path/allpaths.c, indxpath.c)."""
 
 from __future__ import annotations
 
@@ -273,9 +273,9 @@ def _push_down(root: Root, rtindex: int, query: Query, clause: Clause) -> bool:
 
     pushed = replace_vars(clause.expr, replace_one)
     if query.hasAggs or query.groupClause or query.havingQual is not None:
-        query.havingQual = and_list(query.havingQual) + [pushed]
+        query.havingQual = [*and_list(query.havingQual), pushed]
     else:
-        query.jointree.quals = and_list(query.jointree.quals) + [pushed]
+        query.jointree.quals = [*and_list(query.jointree.quals), pushed]
     return True
 
 
@@ -504,7 +504,8 @@ def _one_index_path(root: Root, rel: Rel, index: IndexInfo, clauses: list[IndexC
     loops = _outer_rows(root, outer) if outer else 1.0
     startup, total, index_total = cost.index_scan(
         index_pages=index.pages, index_tuples=max(1.0, index.tuples), tree_height=index.tree_height,
-        heap_pages=rel.pages, selectivity=selectivity, heap_tuples=rel.tuples, correlation=_correlation(root, rel, index),
+        heap_pages=rel.pages, selectivity=selectivity, heap_tuples=rel.tuples,
+        correlation=_correlation(root, rel, index),
         index_only_fraction=rel.all_visible_fraction if index_only else 0.0, qual_cost=cost.eval_cost(remaining),
         nindexquals=len(bounds), num_scans=num_scans, loop_count=loops,
     )  # fmt: skip

@@ -390,7 +390,9 @@ def _match_mcvs(left: ColumnStats, right: ColumnStats) -> float:
     other_left = clamp(1.0 - left.null_fraction - sum(left.mcv_freqs))
     other_right = clamp(1.0 - right.null_fraction - sum(right.mcv_freqs))
 
-    def total(own_other: float, own_unmatched: float, distinct: float, nmcv: int, other: float, unmatched: float) -> float:
+    def total(
+        own_other: float, own_unmatched: float, distinct: float, nmcv: int, other: float, unmatched: float
+    ) -> float:
         value = matched
         if distinct > nmcv:
             value += own_unmatched * other / (distinct - nmcv)

@@ -75,7 +75,7 @@ def _column(rtindex: int, entry: TargetEntry) -> Var:
 def _output_target(node: SetOperationStmt, child: list[TargetEntry], names: list[str | None]) -> list[TargetEntry]:
     """The columns of a set operation: the child's, under the set operation's types, by position."""
     entries = []
-    for number, entry in enumerate(child):
+    for number, _entry in enumerate(child):
         expr = Var(
             varno=0, varattno=number + 1, vartype=node.colTypes[number], vartypmod=node.colTypmods[number],
             varcollid=node.colCollations[number], location=-1,
@@ -146,7 +146,8 @@ def _unique(root: Root, node: SetOperationStmt, path: Path) -> Path:
         disabled = path.disabled + (0 if settings.enable_hashagg else cost.DISABLED)
         options.append(
             Path("Agg", path.rel, groups, startup, total, [], 0, [path],
-                 {"strategy": enums.AGG_HASHED, "clauses": clauses, "having": [], "groups": groups}, path.target, disabled)
+                 {"strategy": enums.AGG_HASHED, "clauses": clauses, "having": [], "groups": groups},
+                 path.target, disabled)
         )  # fmt: skip
     if all(clause.sortop for clause in clauses):
         keys = pathkeys_for_clauses(root, clauses, path.target)

@@ -1,7 +1,7 @@
 """What the planner works on: relations, clauses, paths and the state of one query level (nodes/pathnodes.h).
 
-Sets of range table indexes are ints used as bitmaps: bit n is range table entry n. Paths are plain records; the cheapest
-one of the final relation becomes a plan in `create_plan`.
+Sets of range table indexes are ints used as bitmaps: bit n is range table entry n. Paths are plain records; the
+cheapest one of the final relation becomes a plan in `create_plan`.
 """
 
 from __future__ import annotations

@@ -160,7 +160,7 @@ def split_sets(target: list[TargetEntry], done: set[Any]) -> list[TargetEntry] |
         nonlocal nested
         below = False
         if type(node) is list:
-            return any([look(item, False) for item in node])
+            return any(look(item, False) for item in node)
         if not isinstance(node, Node) or type(node) is Query:
             return False
         if done and fingerprint(node) in done:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 from tusk.config import settings
@@ -232,12 +233,13 @@ def _expand_set(item: GroupingSet) -> list[list[int]]:
             return [list(item.content)]
         case enums.GROUPING_SET_ROLLUP:
             groups = [list(part.content) for part in item.content]
-            return [sum(groups[:size], []) for size in range(len(groups), -1, -1)]
+            return [list(chain.from_iterable(groups[:size])) for size in range(len(groups), -1, -1)]
         case enums.GROUPING_SET_CUBE:
             groups = [list(part.content) for part in item.content]
             found = []
             for mask in range((1 << len(groups)) - 1, -1, -1):
-                found.append(sum((groups[i] for i in range(len(groups)) if mask >> (len(groups) - 1 - i) & 1), []))
+                taken = (group for i, group in enumerate(groups) if mask >> (len(groups) - 1 - i) & 1)
+                found.append(list(chain.from_iterable(taken)))
             return found
     return [refs for part in item.content for refs in _expand_set(part)]
 
@@ -285,7 +287,8 @@ def group(root: Root, path: Path, output: list[TargetEntry]) -> Path:
         disabled = path.disabled + (0 if settings.enable_hashagg else cost.DISABLED)
         options.append(
             Path("Agg", path.rel, groups, startup, total, [], path.outer_rels, [path],
-                 {"strategy": enums.AGG_HASHED, "clauses": clauses, "having": having, "groups": groups}, output, disabled)
+                 {"strategy": enums.AGG_HASHED, "clauses": clauses, "having": having, "groups": groups},
+                 output, disabled)
         )  # fmt: skip
     if not options:
         raise feature_not_supported(
@@ -349,7 +352,8 @@ def window_steps(
         is_last = number + 1 == len(windows)
         target = final if is_last and final is not None else builder.entries
         startup, per_row = cost.eval_cost([function.args for function in own])
-        total = path.total + startup + (per_row + settings.cpu_tuple_cost + settings.cpu_operator_cost * len(own)) * path.rows
+        per_row += settings.cpu_tuple_cost + settings.cpu_operator_cost * len(own)
+        total = path.total + startup + per_row * path.rows
         path = Path(
             "WindowAgg", path.rel, path.rows, path.startup + startup, total, path.pathkeys, path.outer_rels, [path],
             {"window": window, "functions": own, "top": is_last}, target, path.disabled,

@@ -5,15 +5,15 @@ from decimal import Decimal
 
 import pytest
 from execute_plans import BoolExpr, Param, const, func, op, result, select, tlist, type_of, values, var
+from tusk.sql.execute._executor import Executor, execute
 
 from tusk.catalog.cache import AGGFNOID, lookup
 from tusk.catalog.facts import builtin_rows
 from tusk.errors import SqlError
 from tusk.sql.execute import support
-from tusk.sql.execute._executor import Executor, execute
 from tusk.sql.nodes import enums
-from tusk.sql.nodes.plantree import Agg, Append, Hash, HashJoin, Limit, Material, MergeJoin, NestLoop, Sort, ValuesScan
 from tusk.sql.nodes.parsetree import SortGroupClause
+from tusk.sql.nodes.plantree import Agg, Append, Hash, HashJoin, Limit, Material, MergeJoin, NestLoop, Sort, ValuesScan
 from tusk.sql.nodes.primitives import Aggref, OpExpr, TargetEntry
 
 INT4_LT, INT4_GT, INT4_EQ, TEXT_LT = 97, 521, 96, 664
@@ -229,7 +229,7 @@ def test_aggregates(tables, strategy, work_mem):
         shown = (len(rows), n, total, max(t for _, t in rows), None if n == 0 else Decimal(total) / n,
                  len(set(numbers)), sum(x > 20 for x in numbers))
         want.append(shown if plain else (key, *shown))
-        elements = [r[-1].elements for r in got if plain or r[0] == key][0]
+        elements = next(r[-1].elements for r in got if plain or r[0] == key)
         assert list(elements) == [n for n, _ in rows]
     got = [row[:-1] for row in got]
     at = 4 if plain else 5
