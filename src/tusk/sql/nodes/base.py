@@ -7,9 +7,10 @@ from typing import Any, ClassVar, TypeVar
 
 from tusk.sql.nodes._trees import children, copy_tree, set_node_class
 
-T = TypeVar("T")
+T = TypeVar("T", bound="Node")
+FieldTable = tuple[tuple[str, str, str], ...]
 
-__all__ = ["Node", "children", "copy_tree", "equal", "mutate", "replace", "walk"]
+__all__ = ["FieldTable", "Node", "children", "copy_tree", "equal", "mutate", "replace", "walk"]
 
 
 class Node:
@@ -21,7 +22,7 @@ class Node:
     """
 
     __slots__ = ()
-    FIELDS: ClassVar[tuple[tuple[str, str, str], ...]] = ()
+    FIELDS: ClassVar[FieldTable] = ()
 
     def __init__(self, **_values: Any) -> None:
         raise TypeError(f"{type(self).__name__} is abstract")
@@ -41,7 +42,7 @@ def _new(kind: type[T]) -> T:
 def replace(node: T, **changes: Any) -> T:
     """A shallow copy of ``node`` with some fields changed; lists are copied one level deep."""
     copy = _new(type(node))
-    for name, _, _ in node.FIELDS:  # type: ignore[attr-defined]
+    for name, _, _ in node.FIELDS:
         value = changes.get(name, _MISSING)
         if value is _MISSING:
             value = getattr(node, name)

@@ -2,78 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from tusk.sql.nodes import enums
-from tusk.sql.nodes.base import Node
+from tusk.sql.nodes.base import FieldTable, Node
 
 
 class Integer(Node):
     __slots__ = ("ival",)
-    FIELDS = (
-        ("ival", "int", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("ival", "int", ""),)
 
-    def __init__(
-        self,
-        *,
-        ival: int = 0,
-    ) -> None:
+    def __init__(self, *, ival: int = 0) -> None:
         self.ival = ival
 
 
 class Float(Node):
     __slots__ = ("fval",)
-    FIELDS = (
-        ("fval", "string", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("fval", "string", ""),)
 
-    def __init__(
-        self,
-        *,
-        fval: str | None = None,
-    ) -> None:
+    def __init__(self, *, fval: str | None = None) -> None:
         self.fval = fval
 
 
 class Boolean(Node):
     __slots__ = ("boolval",)
-    FIELDS = (
-        ("boolval", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("boolval", "bool", ""),)
 
-    def __init__(
-        self,
-        *,
-        boolval: bool = False,
-    ) -> None:
+    def __init__(self, *, boolval: bool = False) -> None:
         self.boolval = boolval
 
 
 class String(Node):
     __slots__ = ("sval",)
-    FIELDS = (
-        ("sval", "string", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("sval", "string", ""),)
 
-    def __init__(
-        self,
-        *,
-        sval: str | None = None,
-    ) -> None:
+    def __init__(self, *, sval: str | None = None) -> None:
         self.sval = sval
 
 
 class BitString(Node):
     __slots__ = ("bsval",)
-    FIELDS = (
-        ("bsval", "string", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("bsval", "string", ""),)
 
-    def __init__(
-        self,
-        *,
-        bsval: str | None = None,
-    ) -> None:
+    def __init__(self, *, bsval: str | None = None) -> None:
         self.bsval = bsval
 

@@ -2,114 +2,59 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from tusk.sql.nodes import enums
-from tusk.sql.nodes.base import Node
+from tusk.sql.nodes.base import FieldTable, Node
 from tusk.sql.nodes.primitives import Expr
 
 
 class Query(Node):
-    __slots__ = ("commandType", "querySource", "queryId", "canSetTag", "utilityStmt", "resultRelation", "hasAggs", "hasWindowFuncs", "hasTargetSRFs", "hasSubLinks", "hasDistinctOn", "hasRecursive", "hasModifyingCTE", "hasForUpdate", "hasRowSecurity", "hasGroupRTE", "isReturn", "cteList", "rtable", "rteperminfos", "jointree", "mergeActionList", "mergeTargetRelation", "mergeJoinCondition", "targetList", "override", "onConflict", "returningOldAlias", "returningNewAlias", "returningList", "groupClause", "groupDistinct", "groupingSets", "havingQual", "windowClause", "distinctClause", "sortClause", "limitOffset", "limitCount", "limitOption", "rowMarks", "setOperations", "constraintDeps", "withCheckOptions", "stmt_location", "stmt_len")
-    FIELDS = (
-        ("commandType", "enum:CmdType", ""),
-        ("querySource", "enum:QuerySource", ""),
-        ("queryId", "int", "equal_ignore read_write_ignore"),
-        ("canSetTag", "bool", ""),
-        ("utilityStmt", "node", ""),
-        ("resultRelation", "int", ""),
-        ("hasAggs", "bool", ""),
-        ("hasWindowFuncs", "bool", ""),
-        ("hasTargetSRFs", "bool", ""),
-        ("hasSubLinks", "bool", ""),
-        ("hasDistinctOn", "bool", ""),
-        ("hasRecursive", "bool", ""),
-        ("hasModifyingCTE", "bool", ""),
-        ("hasForUpdate", "bool", ""),
-        ("hasRowSecurity", "bool", ""),
-        ("hasGroupRTE", "bool", ""),
-        ("isReturn", "bool", ""),
-        ("cteList", "list", ""),
-        ("rtable", "list", ""),
-        ("rteperminfos", "list", ""),
-        ("jointree", "node", ""),
-        ("mergeActionList", "list", ""),
-        ("mergeTargetRelation", "int", ""),
-        ("mergeJoinCondition", "node", ""),
-        ("targetList", "list", ""),
-        ("override", "enum:OverridingKind", ""),
-        ("onConflict", "node", ""),
-        ("returningOldAlias", "string", ""),
-        ("returningNewAlias", "string", ""),
-        ("returningList", "list", ""),
-        ("groupClause", "list", ""),
-        ("groupDistinct", "bool", ""),
-        ("groupingSets", "list", ""),
-        ("havingQual", "node", ""),
-        ("windowClause", "list", ""),
-        ("distinctClause", "list", ""),
-        ("sortClause", "list", ""),
-        ("limitOffset", "node", ""),
-        ("limitCount", "node", ""),
-        ("limitOption", "enum:LimitOption", ""),
-        ("rowMarks", "list", ""),
-        ("setOperations", "node", ""),
-        ("constraintDeps", "list:oid", ""),
-        ("withCheckOptions", "list", ""),
-        ("stmt_location", "location", ""),
-        ("stmt_len", "location", ""),
-    )
+    __slots__ = (
+        "commandType", "querySource", "queryId", "canSetTag", "utilityStmt", "resultRelation", "hasAggs",
+        "hasWindowFuncs", "hasTargetSRFs", "hasSubLinks", "hasDistinctOn", "hasRecursive", "hasModifyingCTE",
+        "hasForUpdate", "hasRowSecurity", "hasGroupRTE", "isReturn", "cteList", "rtable", "rteperminfos", "jointree",
+        "mergeActionList", "mergeTargetRelation", "mergeJoinCondition", "targetList", "override", "onConflict",
+        "returningOldAlias", "returningNewAlias", "returningList", "groupClause", "groupDistinct", "groupingSets",
+        "havingQual", "windowClause", "distinctClause", "sortClause", "limitOffset", "limitCount", "limitOption",
+        "rowMarks", "setOperations", "constraintDeps", "withCheckOptions", "stmt_location", "stmt_len",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        ("commandType", "enum:CmdType", ""), ("querySource", "enum:QuerySource", ""),
+        ("queryId", "int", "equal_ignore read_write_ignore"), ("canSetTag", "bool", ""), ("utilityStmt", "node", ""),
+        ("resultRelation", "int", ""), ("hasAggs", "bool", ""), ("hasWindowFuncs", "bool", ""),
+        ("hasTargetSRFs", "bool", ""), ("hasSubLinks", "bool", ""), ("hasDistinctOn", "bool", ""),
+        ("hasRecursive", "bool", ""), ("hasModifyingCTE", "bool", ""), ("hasForUpdate", "bool", ""),
+        ("hasRowSecurity", "bool", ""), ("hasGroupRTE", "bool", ""), ("isReturn", "bool", ""), ("cteList", "list", ""),
+        ("rtable", "list", ""), ("rteperminfos", "list", ""), ("jointree", "node", ""), ("mergeActionList", "list", ""),
+        ("mergeTargetRelation", "int", ""), ("mergeJoinCondition", "node", ""), ("targetList", "list", ""),
+        ("override", "enum:OverridingKind", ""), ("onConflict", "node", ""), ("returningOldAlias", "string", ""),
+        ("returningNewAlias", "string", ""), ("returningList", "list", ""), ("groupClause", "list", ""),
+        ("groupDistinct", "bool", ""), ("groupingSets", "list", ""), ("havingQual", "node", ""),
+        ("windowClause", "list", ""), ("distinctClause", "list", ""), ("sortClause", "list", ""),
+        ("limitOffset", "node", ""), ("limitCount", "node", ""), ("limitOption", "enum:LimitOption", ""),
+        ("rowMarks", "list", ""), ("setOperations", "node", ""), ("constraintDeps", "list:oid", ""),
+        ("withCheckOptions", "list", ""), ("stmt_location", "location", ""), ("stmt_len", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        commandType: enums.CmdType = enums.CMD_UNKNOWN,
-        querySource: enums.QuerySource = enums.QSRC_ORIGINAL,
-        queryId: int = 0,
-        canSetTag: bool = False,
-        utilityStmt: Any = None,
-        resultRelation: int = 0,
-        hasAggs: bool = False,
-        hasWindowFuncs: bool = False,
-        hasTargetSRFs: bool = False,
-        hasSubLinks: bool = False,
-        hasDistinctOn: bool = False,
-        hasRecursive: bool = False,
-        hasModifyingCTE: bool = False,
-        hasForUpdate: bool = False,
-        hasRowSecurity: bool = False,
-        hasGroupRTE: bool = False,
-        isReturn: bool = False,
-        cteList: list[Any] | None = None,
-        rtable: list[Any] | None = None,
-        rteperminfos: list[Any] | None = None,
-        jointree: Any = None,
-        mergeActionList: list[Any] | None = None,
-        mergeTargetRelation: int = 0,
-        mergeJoinCondition: Any = None,
-        targetList: list[Any] | None = None,
-        override: enums.OverridingKind = enums.OVERRIDING_NOT_SET,
-        onConflict: Any = None,
-        returningOldAlias: str | None = None,
-        returningNewAlias: str | None = None,
-        returningList: list[Any] | None = None,
-        groupClause: list[Any] | None = None,
-        groupDistinct: bool = False,
-        groupingSets: list[Any] | None = None,
-        havingQual: Any = None,
-        windowClause: list[Any] | None = None,
-        distinctClause: list[Any] | None = None,
-        sortClause: list[Any] | None = None,
-        limitOffset: Any = None,
-        limitCount: Any = None,
-        limitOption: enums.LimitOption = enums.LIMIT_OPTION_COUNT,
-        rowMarks: list[Any] | None = None,
-        setOperations: Any = None,
-        constraintDeps: list[Any] | None = None,
-        withCheckOptions: list[Any] | None = None,
-        stmt_location: int = -1,
-        stmt_len: int = -1,
-    ) -> None:
+        self, *, commandType: enums.CmdType = enums.CMD_UNKNOWN, querySource: enums.QuerySource = enums.QSRC_ORIGINAL,
+        queryId: int = 0, canSetTag: bool = False, utilityStmt: Any = None, resultRelation: int = 0,
+        hasAggs: bool = False, hasWindowFuncs: bool = False, hasTargetSRFs: bool = False, hasSubLinks: bool = False,
+        hasDistinctOn: bool = False, hasRecursive: bool = False, hasModifyingCTE: bool = False,
+        hasForUpdate: bool = False, hasRowSecurity: bool = False, hasGroupRTE: bool = False, isReturn: bool = False,
+        cteList: list[Any] | None = None, rtable: list[Any] | None = None, rteperminfos: list[Any] | None = None,
+        jointree: Any = None, mergeActionList: list[Any] | None = None, mergeTargetRelation: int = 0,
+        mergeJoinCondition: Any = None, targetList: list[Any] | None = None,
+        override: enums.OverridingKind = enums.OVERRIDING_NOT_SET, onConflict: Any = None,
+        returningOldAlias: str | None = None, returningNewAlias: str | None = None,
+        returningList: list[Any] | None = None, groupClause: list[Any] | None = None, groupDistinct: bool = False,
+        groupingSets: list[Any] | None = None, havingQual: Any = None, windowClause: list[Any] | None = None,
+        distinctClause: list[Any] | None = None, sortClause: list[Any] | None = None, limitOffset: Any = None,
+        limitCount: Any = None, limitOption: enums.LimitOption = enums.LIMIT_OPTION_COUNT,
+        rowMarks: list[Any] | None = None, setOperations: Any = None, constraintDeps: list[Any] | None = None,
+        withCheckOptions: list[Any] | None = None, stmt_location: int = -1, stmt_len: int = -1,
+    ) -> None:  # fmt: skip
         self.commandType = commandType
         self.querySource = querySource
         self.queryId = queryId
@@ -160,29 +105,15 @@ class Query(Node):
 
 class TypeName(Node):
     __slots__ = ("names", "typeOid", "setof", "pct_type", "typmods", "typemod", "arrayBounds", "location")
-    FIELDS = (
-        ("names", "list", ""),
-        ("typeOid", "oid", ""),
-        ("setof", "bool", ""),
-        ("pct_type", "bool", ""),
-        ("typmods", "list", ""),
-        ("typemod", "int", ""),
-        ("arrayBounds", "list", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("names", "list", ""), ("typeOid", "oid", ""), ("setof", "bool", ""), ("pct_type", "bool", ""),
+        ("typmods", "list", ""), ("typemod", "int", ""), ("arrayBounds", "list", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        names: list[Any] | None = None,
-        typeOid: int = 0,
-        setof: bool = False,
-        pct_type: bool = False,
-        typmods: list[Any] | None = None,
-        typemod: int = 0,
-        arrayBounds: list[Any] | None = None,
-        location: int = -1,
-    ) -> None:
+        self, *, names: list[Any] | None = None, typeOid: int = 0, setof: bool = False, pct_type: bool = False,
+        typmods: list[Any] | None = None, typemod: int = 0, arrayBounds: list[Any] | None = None, location: int = -1,
+    ) -> None:  # fmt: skip
         self.names = [] if names is None else names
         self.typeOid = typeOid
         self.setof = setof
@@ -195,61 +126,33 @@ class TypeName(Node):
 
 class ColumnRef(Node):
     __slots__ = ("fields", "location")
-    FIELDS = (
-        ("fields", "list", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("fields", "list", ""), ("location", "location", ""),)
 
-    def __init__(
-        self,
-        *,
-        fields: list[Any] | None = None,
-        location: int = -1,
-    ) -> None:
+    def __init__(self, *, fields: list[Any] | None = None, location: int = -1) -> None:
         self.fields = [] if fields is None else fields
         self.location = location
 
 
 class ParamRef(Node):
     __slots__ = ("number", "location")
-    FIELDS = (
-        ("number", "int", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("number", "int", ""), ("location", "location", ""),)
 
-    def __init__(
-        self,
-        *,
-        number: int = 0,
-        location: int = -1,
-    ) -> None:
+    def __init__(self, *, number: int = 0, location: int = -1) -> None:
         self.number = number
         self.location = location
 
 
 class A_Expr(Node):
     __slots__ = ("kind", "name", "lexpr", "rexpr", "rexpr_list_start", "rexpr_list_end", "location")
-    FIELDS = (
-        ("kind", "enum:A_Expr_Kind", ""),
-        ("name", "list", ""),
-        ("lexpr", "node", ""),
-        ("rexpr", "node", ""),
-        ("rexpr_list_start", "location", ""),
-        ("rexpr_list_end", "location", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("kind", "enum:A_Expr_Kind", ""), ("name", "list", ""), ("lexpr", "node", ""), ("rexpr", "node", ""),
+        ("rexpr_list_start", "location", ""), ("rexpr_list_end", "location", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        kind: enums.A_Expr_Kind = enums.AEXPR_OP,
-        name: list[Any] | None = None,
-        lexpr: Any = None,
-        rexpr: Any = None,
-        rexpr_list_start: int = -1,
-        rexpr_list_end: int = -1,
-        location: int = -1,
-    ) -> None:
+        self, *, kind: enums.A_Expr_Kind = enums.AEXPR_OP, name: list[Any] | None = None, lexpr: Any = None,
+        rexpr: Any = None, rexpr_list_start: int = -1, rexpr_list_end: int = -1, location: int = -1,
+    ) -> None:  # fmt: skip
         self.kind = kind
         self.name = [] if name is None else name
         self.lexpr = lexpr
@@ -261,19 +164,9 @@ class A_Expr(Node):
 
 class A_Const(Node):
     __slots__ = ("val", "isnull", "location")
-    FIELDS = (
-        ("val", "node", ""),
-        ("isnull", "bool", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("val", "node", ""), ("isnull", "bool", ""), ("location", "location", ""),)
 
-    def __init__(
-        self,
-        *,
-        val: Any = None,
-        isnull: bool = False,
-        location: int = -1,
-    ) -> None:
+    def __init__(self, *, val: Any = None, isnull: bool = False, location: int = -1) -> None:
         self.val = val
         self.isnull = isnull
         self.location = location
@@ -281,19 +174,9 @@ class A_Const(Node):
 
 class TypeCast(Node):
     __slots__ = ("arg", "typeName", "location")
-    FIELDS = (
-        ("arg", "node", ""),
-        ("typeName", "node", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("arg", "node", ""), ("typeName", "node", ""), ("location", "location", ""),)
 
-    def __init__(
-        self,
-        *,
-        arg: Any = None,
-        typeName: Any = None,
-        location: int = -1,
-    ) -> None:
+    def __init__(self, *, arg: Any = None, typeName: Any = None, location: int = -1) -> None:
         self.arg = arg
         self.typeName = typeName
         self.location = location
@@ -301,19 +184,9 @@ class TypeCast(Node):
 
 class CollateClause(Node):
     __slots__ = ("arg", "collname", "location")
-    FIELDS = (
-        ("arg", "node", ""),
-        ("collname", "list", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("arg", "node", ""), ("collname", "list", ""), ("location", "location", ""),)
 
-    def __init__(
-        self,
-        *,
-        arg: Any = None,
-        collname: list[Any] | None = None,
-        location: int = -1,
-    ) -> None:
+    def __init__(self, *, arg: Any = None, collname: list[Any] | None = None, location: int = -1) -> None:
         self.arg = arg
         self.collname = [] if collname is None else collname
         self.location = location
@@ -321,55 +194,35 @@ class CollateClause(Node):
 
 class RoleSpec(Node):
     __slots__ = ("roletype", "rolename", "location")
-    FIELDS = (
-        ("roletype", "enum:RoleSpecType", ""),
-        ("rolename", "string", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("roletype", "enum:RoleSpecType", ""), ("rolename", "string", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        roletype: enums.RoleSpecType = enums.ROLESPEC_CSTRING,
-        rolename: str | None = None,
-        location: int = -1,
-    ) -> None:
+        self, *, roletype: enums.RoleSpecType = enums.ROLESPEC_CSTRING, rolename: str | None = None, location: int = -1,
+    ) -> None:  # fmt: skip
         self.roletype = roletype
         self.rolename = rolename
         self.location = location
 
 
 class FuncCall(Node):
-    __slots__ = ("funcname", "args", "agg_order", "agg_filter", "over", "agg_within_group", "agg_star", "agg_distinct", "func_variadic", "funcformat", "location")
-    FIELDS = (
-        ("funcname", "list", ""),
-        ("args", "list", ""),
-        ("agg_order", "list", ""),
-        ("agg_filter", "node", ""),
-        ("over", "node", ""),
-        ("agg_within_group", "bool", ""),
-        ("agg_star", "bool", ""),
-        ("agg_distinct", "bool", ""),
-        ("func_variadic", "bool", ""),
-        ("funcformat", "enum:CoercionForm", ""),
-        ("location", "location", ""),
-    )
+    __slots__ = (
+        "funcname", "args", "agg_order", "agg_filter", "over", "agg_within_group", "agg_star", "agg_distinct",
+        "func_variadic", "funcformat", "location",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        ("funcname", "list", ""), ("args", "list", ""), ("agg_order", "list", ""), ("agg_filter", "node", ""),
+        ("over", "node", ""), ("agg_within_group", "bool", ""), ("agg_star", "bool", ""), ("agg_distinct", "bool", ""),
+        ("func_variadic", "bool", ""), ("funcformat", "enum:CoercionForm", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        funcname: list[Any] | None = None,
-        args: list[Any] | None = None,
-        agg_order: list[Any] | None = None,
-        agg_filter: Any = None,
-        over: Any = None,
-        agg_within_group: bool = False,
-        agg_star: bool = False,
-        agg_distinct: bool = False,
-        func_variadic: bool = False,
-        funcformat: enums.CoercionForm = enums.COERCE_EXPLICIT_CALL,
-        location: int = -1,
-    ) -> None:
+        self, *, funcname: list[Any] | None = None, args: list[Any] | None = None, agg_order: list[Any] | None = None,
+        agg_filter: Any = None, over: Any = None, agg_within_group: bool = False, agg_star: bool = False,
+        agg_distinct: bool = False, func_variadic: bool = False,
+        funcformat: enums.CoercionForm = enums.COERCE_EXPLICIT_CALL, location: int = -1,
+    ) -> None:  # fmt: skip
         self.funcname = [] if funcname is None else funcname
         self.args = [] if args is None else args
         self.agg_order = [] if agg_order is None else agg_order
@@ -385,25 +238,14 @@ class FuncCall(Node):
 
 class A_Star(Node):
     __slots__ = ()
-    FIELDS = (
-    )
+    FIELDS: ClassVar[FieldTable] = ()
 
 
 class A_Indices(Node):
     __slots__ = ("is_slice", "lidx", "uidx")
-    FIELDS = (
-        ("is_slice", "bool", ""),
-        ("lidx", "node", ""),
-        ("uidx", "node", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("is_slice", "bool", ""), ("lidx", "node", ""), ("uidx", "node", ""),)
 
-    def __init__(
-        self,
-        *,
-        is_slice: bool = False,
-        lidx: Any = None,
-        uidx: Any = None,
-    ) -> None:
+    def __init__(self, *, is_slice: bool = False, lidx: Any = None, uidx: Any = None) -> None:
         self.is_slice = is_slice
         self.lidx = lidx
         self.uidx = uidx
@@ -411,38 +253,23 @@ class A_Indices(Node):
 
 class A_Indirection(Node):
     __slots__ = ("arg", "indirection")
-    FIELDS = (
-        ("arg", "node", ""),
-        ("indirection", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("arg", "node", ""), ("indirection", "list", ""),)
 
-    def __init__(
-        self,
-        *,
-        arg: Any = None,
-        indirection: list[Any] | None = None,
-    ) -> None:
+    def __init__(self, *, arg: Any = None, indirection: list[Any] | None = None) -> None:
         self.arg = arg
         self.indirection = [] if indirection is None else indirection
 
 
 class A_ArrayExpr(Node):
     __slots__ = ("elements", "list_start", "list_end", "location")
-    FIELDS = (
-        ("elements", "list", ""),
-        ("list_start", "location", ""),
-        ("list_end", "location", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("elements", "list", ""), ("list_start", "location", ""), ("list_end", "location", ""),
         ("location", "location", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        elements: list[Any] | None = None,
-        list_start: int = -1,
-        list_end: int = -1,
-        location: int = -1,
-    ) -> None:
+        self, *, elements: list[Any] | None = None, list_start: int = -1, list_end: int = -1, location: int = -1,
+    ) -> None:  # fmt: skip
         self.elements = [] if elements is None else elements
         self.list_start = list_start
         self.list_end = list_end
@@ -451,21 +278,13 @@ class A_ArrayExpr(Node):
 
 class ResTarget(Node):
     __slots__ = ("name", "indirection", "val", "location")
-    FIELDS = (
-        ("name", "string", ""),
-        ("indirection", "list", ""),
-        ("val", "node", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("name", "string", ""), ("indirection", "list", ""), ("val", "node", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        name: str | None = None,
-        indirection: list[Any] | None = None,
-        val: Any = None,
-        location: int = -1,
-    ) -> None:
+        self, *, name: str | None = None, indirection: list[Any] | None = None, val: Any = None, location: int = -1,
+    ) -> None:  # fmt: skip
         self.name = name
         self.indirection = [] if indirection is None else indirection
         self.val = val
@@ -474,19 +293,9 @@ class ResTarget(Node):
 
 class MultiAssignRef(Node):
     __slots__ = ("source", "colno", "ncolumns")
-    FIELDS = (
-        ("source", "node", ""),
-        ("colno", "int", ""),
-        ("ncolumns", "int", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("source", "node", ""), ("colno", "int", ""), ("ncolumns", "int", ""),)
 
-    def __init__(
-        self,
-        *,
-        source: Any = None,
-        colno: int = 0,
-        ncolumns: int = 0,
-    ) -> None:
+    def __init__(self, *, source: Any = None, colno: int = 0, ncolumns: int = 0) -> None:
         self.source = source
         self.colno = colno
         self.ncolumns = ncolumns
@@ -494,23 +303,16 @@ class MultiAssignRef(Node):
 
 class SortBy(Node):
     __slots__ = ("node", "sortby_dir", "sortby_nulls", "useOp", "location")
-    FIELDS = (
-        ("node", "node", ""),
-        ("sortby_dir", "enum:SortByDir", ""),
-        ("sortby_nulls", "enum:SortByNulls", ""),
-        ("useOp", "list", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("node", "node", ""), ("sortby_dir", "enum:SortByDir", ""), ("sortby_nulls", "enum:SortByNulls", ""),
+        ("useOp", "list", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        node: Any = None,
-        sortby_dir: enums.SortByDir = enums.SORTBY_DEFAULT,
-        sortby_nulls: enums.SortByNulls = enums.SORTBY_NULLS_DEFAULT,
-        useOp: list[Any] | None = None,
+        self, *, node: Any = None, sortby_dir: enums.SortByDir = enums.SORTBY_DEFAULT,
+        sortby_nulls: enums.SortByNulls = enums.SORTBY_NULLS_DEFAULT, useOp: list[Any] | None = None,
         location: int = -1,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.node = node
         self.sortby_dir = sortby_dir
         self.sortby_nulls = sortby_nulls
@@ -519,30 +321,20 @@ class SortBy(Node):
 
 
 class WindowDef(Node):
-    __slots__ = ("name", "refname", "partitionClause", "orderClause", "frameOptions", "startOffset", "endOffset", "location")
-    FIELDS = (
-        ("name", "string", ""),
-        ("refname", "string", ""),
-        ("partitionClause", "list", ""),
-        ("orderClause", "list", ""),
-        ("frameOptions", "int", ""),
-        ("startOffset", "node", ""),
-        ("endOffset", "node", ""),
+    __slots__ = (
+        "name", "refname", "partitionClause", "orderClause", "frameOptions", "startOffset", "endOffset", "location",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        ("name", "string", ""), ("refname", "string", ""), ("partitionClause", "list", ""), ("orderClause", "list", ""),
+        ("frameOptions", "int", ""), ("startOffset", "node", ""), ("endOffset", "node", ""),
         ("location", "location", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        name: str | None = None,
-        refname: str | None = None,
-        partitionClause: list[Any] | None = None,
-        orderClause: list[Any] | None = None,
-        frameOptions: int = 0,
-        startOffset: Any = None,
-        endOffset: Any = None,
+        self, *, name: str | None = None, refname: str | None = None, partitionClause: list[Any] | None = None,
+        orderClause: list[Any] | None = None, frameOptions: int = 0, startOffset: Any = None, endOffset: Any = None,
         location: int = -1,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.name = name
         self.refname = refname
         self.partitionClause = [] if partitionClause is None else partitionClause
@@ -555,19 +347,9 @@ class WindowDef(Node):
 
 class RangeSubselect(Node):
     __slots__ = ("lateral", "subquery", "alias")
-    FIELDS = (
-        ("lateral", "bool", ""),
-        ("subquery", "node", ""),
-        ("alias", "node", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("lateral", "bool", ""), ("subquery", "node", ""), ("alias", "node", ""),)
 
-    def __init__(
-        self,
-        *,
-        lateral: bool = False,
-        subquery: Any = None,
-        alias: Any = None,
-    ) -> None:
+    def __init__(self, *, lateral: bool = False, subquery: Any = None, alias: Any = None) -> None:
         self.lateral = lateral
         self.subquery = subquery
         self.alias = alias
@@ -575,25 +357,15 @@ class RangeSubselect(Node):
 
 class RangeFunction(Node):
     __slots__ = ("lateral", "ordinality", "is_rowsfrom", "functions", "alias", "coldeflist")
-    FIELDS = (
-        ("lateral", "bool", ""),
-        ("ordinality", "bool", ""),
-        ("is_rowsfrom", "bool", ""),
-        ("functions", "list", ""),
-        ("alias", "node", ""),
-        ("coldeflist", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("lateral", "bool", ""), ("ordinality", "bool", ""), ("is_rowsfrom", "bool", ""), ("functions", "list", ""),
+        ("alias", "node", ""), ("coldeflist", "list", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        lateral: bool = False,
-        ordinality: bool = False,
-        is_rowsfrom: bool = False,
-        functions: list[Any] | None = None,
-        alias: Any = None,
-        coldeflist: list[Any] | None = None,
-    ) -> None:
+        self, *, lateral: bool = False, ordinality: bool = False, is_rowsfrom: bool = False,
+        functions: list[Any] | None = None, alias: Any = None, coldeflist: list[Any] | None = None,
+    ) -> None:  # fmt: skip
         self.lateral = lateral
         self.ordinality = ordinality
         self.is_rowsfrom = is_rowsfrom
@@ -604,27 +376,15 @@ class RangeFunction(Node):
 
 class RangeTableFunc(Node):
     __slots__ = ("lateral", "docexpr", "rowexpr", "namespaces", "columns", "alias", "location")
-    FIELDS = (
-        ("lateral", "bool", ""),
-        ("docexpr", "node", ""),
-        ("rowexpr", "node", ""),
-        ("namespaces", "list", ""),
-        ("columns", "list", ""),
-        ("alias", "node", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("lateral", "bool", ""), ("docexpr", "node", ""), ("rowexpr", "node", ""), ("namespaces", "list", ""),
+        ("columns", "list", ""), ("alias", "node", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        lateral: bool = False,
-        docexpr: Any = None,
-        rowexpr: Any = None,
-        namespaces: list[Any] | None = None,
-        columns: list[Any] | None = None,
-        alias: Any = None,
-        location: int = -1,
-    ) -> None:
+        self, *, lateral: bool = False, docexpr: Any = None, rowexpr: Any = None, namespaces: list[Any] | None = None,
+        columns: list[Any] | None = None, alias: Any = None, location: int = -1,
+    ) -> None:  # fmt: skip
         self.lateral = lateral
         self.docexpr = docexpr
         self.rowexpr = rowexpr
@@ -636,27 +396,15 @@ class RangeTableFunc(Node):
 
 class RangeTableFuncCol(Node):
     __slots__ = ("colname", "typeName", "for_ordinality", "is_not_null", "colexpr", "coldefexpr", "location")
-    FIELDS = (
-        ("colname", "string", ""),
-        ("typeName", "node", ""),
-        ("for_ordinality", "bool", ""),
-        ("is_not_null", "bool", ""),
-        ("colexpr", "node", ""),
-        ("coldefexpr", "node", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("colname", "string", ""), ("typeName", "node", ""), ("for_ordinality", "bool", ""),
+        ("is_not_null", "bool", ""), ("colexpr", "node", ""), ("coldefexpr", "node", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        colname: str | None = None,
-        typeName: Any = None,
-        for_ordinality: bool = False,
-        is_not_null: bool = False,
-        colexpr: Any = None,
-        coldefexpr: Any = None,
-        location: int = -1,
-    ) -> None:
+        self, *, colname: str | None = None, typeName: Any = None, for_ordinality: bool = False,
+        is_not_null: bool = False, colexpr: Any = None, coldefexpr: Any = None, location: int = -1,
+    ) -> None:  # fmt: skip
         self.colname = colname
         self.typeName = typeName
         self.for_ordinality = for_ordinality
@@ -668,23 +416,15 @@ class RangeTableFuncCol(Node):
 
 class RangeTableSample(Node):
     __slots__ = ("relation", "method", "args", "repeatable", "location")
-    FIELDS = (
-        ("relation", "node", ""),
-        ("method", "list", ""),
-        ("args", "list", ""),
-        ("repeatable", "node", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("relation", "node", ""), ("method", "list", ""), ("args", "list", ""), ("repeatable", "node", ""),
         ("location", "location", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        relation: Any = None,
-        method: list[Any] | None = None,
-        args: list[Any] | None = None,
-        repeatable: Any = None,
-        location: int = -1,
-    ) -> None:
+        self, *, relation: Any = None, method: list[Any] | None = None, args: list[Any] | None = None,
+        repeatable: Any = None, location: int = -1,
+    ) -> None:  # fmt: skip
         self.relation = relation
         self.method = [] if method is None else method
         self.args = [] if args is None else args
@@ -693,52 +433,27 @@ class RangeTableSample(Node):
 
 
 class ColumnDef(Node):
-    __slots__ = ("colname", "typeName", "compression", "inhcount", "is_local", "is_not_null", "is_from_type", "storage", "storage_name", "raw_default", "cooked_default", "identity", "identitySequence", "generated", "collClause", "collOid", "constraints", "fdwoptions", "location")
-    FIELDS = (
-        ("colname", "string", ""),
-        ("typeName", "node", ""),
-        ("compression", "string", ""),
-        ("inhcount", "int", ""),
-        ("is_local", "bool", ""),
-        ("is_not_null", "bool", ""),
-        ("is_from_type", "bool", ""),
-        ("storage", "char", ""),
-        ("storage_name", "string", ""),
-        ("raw_default", "node", ""),
-        ("cooked_default", "node", ""),
-        ("identity", "char", ""),
-        ("identitySequence", "node", ""),
-        ("generated", "char", ""),
-        ("collClause", "node", ""),
-        ("collOid", "oid", ""),
-        ("constraints", "list", ""),
-        ("fdwoptions", "list", ""),
+    __slots__ = (
+        "colname", "typeName", "compression", "inhcount", "is_local", "is_not_null", "is_from_type", "storage",
+        "storage_name", "raw_default", "cooked_default", "identity", "identitySequence", "generated", "collClause",
+        "collOid", "constraints", "fdwoptions", "location",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        ("colname", "string", ""), ("typeName", "node", ""), ("compression", "string", ""), ("inhcount", "int", ""),
+        ("is_local", "bool", ""), ("is_not_null", "bool", ""), ("is_from_type", "bool", ""), ("storage", "char", ""),
+        ("storage_name", "string", ""), ("raw_default", "node", ""), ("cooked_default", "node", ""),
+        ("identity", "char", ""), ("identitySequence", "node", ""), ("generated", "char", ""),
+        ("collClause", "node", ""), ("collOid", "oid", ""), ("constraints", "list", ""), ("fdwoptions", "list", ""),
         ("location", "location", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        colname: str | None = None,
-        typeName: Any = None,
-        compression: str | None = None,
-        inhcount: int = 0,
-        is_local: bool = False,
-        is_not_null: bool = False,
-        is_from_type: bool = False,
-        storage: str = "\x00",
-        storage_name: str | None = None,
-        raw_default: Any = None,
-        cooked_default: Any = None,
-        identity: str = "\x00",
-        identitySequence: Any = None,
-        generated: str = "\x00",
-        collClause: Any = None,
-        collOid: int = 0,
-        constraints: list[Any] | None = None,
-        fdwoptions: list[Any] | None = None,
-        location: int = -1,
-    ) -> None:
+        self, *, colname: str | None = None, typeName: Any = None, compression: str | None = None, inhcount: int = 0,
+        is_local: bool = False, is_not_null: bool = False, is_from_type: bool = False, storage: str = "\x00",
+        storage_name: str | None = None, raw_default: Any = None, cooked_default: Any = None, identity: str = "\x00",
+        identitySequence: Any = None, generated: str = "\x00", collClause: Any = None, collOid: int = 0,
+        constraints: list[Any] | None = None, fdwoptions: list[Any] | None = None, location: int = -1,
+    ) -> None:  # fmt: skip
         self.colname = colname
         self.typeName = typeName
         self.compression = compression
@@ -762,19 +477,9 @@ class ColumnDef(Node):
 
 class TableLikeClause(Node):
     __slots__ = ("relation", "options", "relationOid")
-    FIELDS = (
-        ("relation", "node", ""),
-        ("options", "uint", ""),
-        ("relationOid", "oid", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("relation", "node", ""), ("options", "uint", ""), ("relationOid", "oid", ""),)
 
-    def __init__(
-        self,
-        *,
-        relation: Any = None,
-        options: int = 0,
-        relationOid: int = 0,
-    ) -> None:
+    def __init__(self, *, relation: Any = None, options: int = 0, relationOid: int = 0) -> None:
         self.relation = relation
         self.options = options
         self.relationOid = relationOid
@@ -782,29 +487,18 @@ class TableLikeClause(Node):
 
 class IndexElem(Node):
     __slots__ = ("name", "expr", "indexcolname", "collation", "opclass", "opclassopts", "ordering", "nulls_ordering")
-    FIELDS = (
-        ("name", "string", ""),
-        ("expr", "node", ""),
-        ("indexcolname", "string", ""),
-        ("collation", "list", ""),
-        ("opclass", "list", ""),
-        ("opclassopts", "list", ""),
-        ("ordering", "enum:SortByDir", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("name", "string", ""), ("expr", "node", ""), ("indexcolname", "string", ""), ("collation", "list", ""),
+        ("opclass", "list", ""), ("opclassopts", "list", ""), ("ordering", "enum:SortByDir", ""),
         ("nulls_ordering", "enum:SortByNulls", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        name: str | None = None,
-        expr: Any = None,
-        indexcolname: str | None = None,
-        collation: list[Any] | None = None,
-        opclass: list[Any] | None = None,
-        opclassopts: list[Any] | None = None,
+        self, *, name: str | None = None, expr: Any = None, indexcolname: str | None = None,
+        collation: list[Any] | None = None, opclass: list[Any] | None = None, opclassopts: list[Any] | None = None,
         ordering: enums.SortByDir = enums.SORTBY_DEFAULT,
         nulls_ordering: enums.SortByNulls = enums.SORTBY_NULLS_DEFAULT,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.name = name
         self.expr = expr
         self.indexcolname = indexcolname
@@ -817,23 +511,15 @@ class IndexElem(Node):
 
 class DefElem(Node):
     __slots__ = ("defnamespace", "defname", "arg", "defaction", "location")
-    FIELDS = (
-        ("defnamespace", "string", ""),
-        ("defname", "string", ""),
-        ("arg", "node", ""),
-        ("defaction", "enum:DefElemAction", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("defnamespace", "string", ""), ("defname", "string", ""), ("arg", "node", ""),
+        ("defaction", "enum:DefElemAction", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        defnamespace: str | None = None,
-        defname: str | None = None,
-        arg: Any = None,
-        defaction: enums.DefElemAction = enums.DEFELEM_UNSPEC,
-        location: int = -1,
-    ) -> None:
+        self, *, defnamespace: str | None = None, defname: str | None = None, arg: Any = None,
+        defaction: enums.DefElemAction = enums.DEFELEM_UNSPEC, location: int = -1,
+    ) -> None:  # fmt: skip
         self.defnamespace = defnamespace
         self.defname = defname
         self.arg = arg
@@ -843,19 +529,15 @@ class DefElem(Node):
 
 class LockingClause(Node):
     __slots__ = ("lockedRels", "strength", "waitPolicy")
-    FIELDS = (
-        ("lockedRels", "list", ""),
-        ("strength", "enum:LockClauseStrength", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("lockedRels", "list", ""), ("strength", "enum:LockClauseStrength", ""),
         ("waitPolicy", "enum:LockWaitPolicy", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        lockedRels: list[Any] | None = None,
-        strength: enums.LockClauseStrength = enums.LCS_NONE,
+        self, *, lockedRels: list[Any] | None = None, strength: enums.LockClauseStrength = enums.LCS_NONE,
         waitPolicy: enums.LockWaitPolicy = enums.LockWaitBlock,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.lockedRels = [] if lockedRels is None else lockedRels
         self.strength = strength
         self.waitPolicy = waitPolicy
@@ -863,23 +545,15 @@ class LockingClause(Node):
 
 class XmlSerialize(Node):
     __slots__ = ("xmloption", "expr", "typeName", "indent", "location")
-    FIELDS = (
-        ("xmloption", "enum:XmlOptionType", ""),
-        ("expr", "node", ""),
-        ("typeName", "node", ""),
-        ("indent", "bool", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("xmloption", "enum:XmlOptionType", ""), ("expr", "node", ""), ("typeName", "node", ""), ("indent", "bool", ""),
         ("location", "location", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        xmloption: enums.XmlOptionType = enums.XMLOPTION_DOCUMENT,
-        expr: Any = None,
-        typeName: Any = None,
-        indent: bool = False,
-        location: int = -1,
-    ) -> None:
+        self, *, xmloption: enums.XmlOptionType = enums.XMLOPTION_DOCUMENT, expr: Any = None, typeName: Any = None,
+        indent: bool = False, location: int = -1,
+    ) -> None:  # fmt: skip
         self.xmloption = xmloption
         self.expr = expr
         self.typeName = typeName
@@ -889,23 +563,15 @@ class XmlSerialize(Node):
 
 class PartitionElem(Node):
     __slots__ = ("name", "expr", "collation", "opclass", "location")
-    FIELDS = (
-        ("name", "string", ""),
-        ("expr", "node", ""),
-        ("collation", "list", ""),
-        ("opclass", "list", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("name", "string", ""), ("expr", "node", ""), ("collation", "list", ""), ("opclass", "list", ""),
         ("location", "location", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        name: str | None = None,
-        expr: Any = None,
-        collation: list[Any] | None = None,
-        opclass: list[Any] | None = None,
-        location: int = -1,
-    ) -> None:
+        self, *, name: str | None = None, expr: Any = None, collation: list[Any] | None = None,
+        opclass: list[Any] | None = None, location: int = -1,
+    ) -> None:  # fmt: skip
         self.name = name
         self.expr = expr
         self.collation = [] if collation is None else collation
@@ -915,19 +581,14 @@ class PartitionElem(Node):
 
 class PartitionSpec(Node):
     __slots__ = ("strategy", "partParams", "location")
-    FIELDS = (
-        ("strategy", "enum:PartitionStrategy", ""),
-        ("partParams", "list", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("strategy", "enum:PartitionStrategy", ""), ("partParams", "list", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        strategy: enums.PartitionStrategy = enums.PARTITION_STRATEGY_LIST,
-        partParams: list[Any] | None = None,
+        self, *, strategy: enums.PartitionStrategy = enums.PARTITION_STRATEGY_LIST, partParams: list[Any] | None = None,
         location: int = -1,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.strategy = strategy
         self.partParams = [] if partParams is None else partParams
         self.location = location
@@ -935,19 +596,14 @@ class PartitionSpec(Node):
 
 class PartitionRangeDatum(Node):
     __slots__ = ("kind", "value", "location")
-    FIELDS = (
-        ("kind", "enum:PartitionRangeDatumKind", ""),
-        ("value", "node", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("kind", "enum:PartitionRangeDatumKind", ""), ("value", "node", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        kind: enums.PartitionRangeDatumKind = enums.PARTITION_RANGE_DATUM_VALUE,
-        value: Any = None,
+        self, *, kind: enums.PartitionRangeDatumKind = enums.PARTITION_RANGE_DATUM_VALUE, value: Any = None,
         location: int = -1,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.kind = kind
         self.value = value
         self.location = location
@@ -955,99 +611,47 @@ class PartitionRangeDatum(Node):
 
 class PartitionCmd(Node):
     __slots__ = ("name", "bound", "concurrent")
-    FIELDS = (
-        ("name", "node", ""),
-        ("bound", "node", ""),
-        ("concurrent", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("name", "node", ""), ("bound", "node", ""), ("concurrent", "bool", ""),)
 
-    def __init__(
-        self,
-        *,
-        name: Any = None,
-        bound: Any = None,
-        concurrent: bool = False,
-    ) -> None:
+    def __init__(self, *, name: Any = None, bound: Any = None, concurrent: bool = False) -> None:
         self.name = name
         self.bound = bound
         self.concurrent = concurrent
 
 
 class RangeTblEntry(Node):
-    __slots__ = ("alias", "eref", "rtekind", "relid", "inh", "relkind", "rellockmode", "perminfoindex", "tablesample", "subquery", "security_barrier", "jointype", "joinmergedcols", "joinaliasvars", "joinleftcols", "joinrightcols", "join_using_alias", "functions", "funcordinality", "tablefunc", "values_lists", "ctename", "ctelevelsup", "self_reference", "coltypes", "coltypmods", "colcollations", "enrname", "enrtuples", "groupexprs", "lateral", "inFromCl", "securityQuals")
-    FIELDS = (
-        ("alias", "node", ""),
-        ("eref", "node", ""),
-        ("rtekind", "enum:RTEKind", ""),
-        ("relid", "oid", ""),
-        ("inh", "bool", ""),
-        ("relkind", "char", ""),
-        ("rellockmode", "int", ""),
-        ("perminfoindex", "uint", ""),
-        ("tablesample", "node", ""),
-        ("subquery", "node", ""),
-        ("security_barrier", "bool", ""),
-        ("jointype", "enum:JoinType", ""),
-        ("joinmergedcols", "int", ""),
-        ("joinaliasvars", "list", ""),
-        ("joinleftcols", "list:int", ""),
-        ("joinrightcols", "list:int", ""),
-        ("join_using_alias", "node", ""),
-        ("functions", "list", ""),
-        ("funcordinality", "bool", ""),
-        ("tablefunc", "node", ""),
-        ("values_lists", "list", ""),
-        ("ctename", "string", ""),
-        ("ctelevelsup", "uint", ""),
-        ("self_reference", "bool", ""),
-        ("coltypes", "list:oid", ""),
-        ("coltypmods", "list:int", ""),
-        ("colcollations", "list:oid", ""),
-        ("enrname", "string", ""),
-        ("enrtuples", "float", ""),
-        ("groupexprs", "list", ""),
-        ("lateral", "bool", ""),
-        ("inFromCl", "bool", ""),
-        ("securityQuals", "list", ""),
-    )
+    __slots__ = (
+        "alias", "eref", "rtekind", "relid", "inh", "relkind", "rellockmode", "perminfoindex", "tablesample",
+        "subquery", "security_barrier", "jointype", "joinmergedcols", "joinaliasvars", "joinleftcols", "joinrightcols",
+        "join_using_alias", "functions", "funcordinality", "tablefunc", "values_lists", "ctename", "ctelevelsup",
+        "self_reference", "coltypes", "coltypmods", "colcollations", "enrname", "enrtuples", "groupexprs", "lateral",
+        "inFromCl", "securityQuals",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        ("alias", "node", ""), ("eref", "node", ""), ("rtekind", "enum:RTEKind", ""), ("relid", "oid", ""),
+        ("inh", "bool", ""), ("relkind", "char", ""), ("rellockmode", "int", ""), ("perminfoindex", "uint", ""),
+        ("tablesample", "node", ""), ("subquery", "node", ""), ("security_barrier", "bool", ""),
+        ("jointype", "enum:JoinType", ""), ("joinmergedcols", "int", ""), ("joinaliasvars", "list", ""),
+        ("joinleftcols", "list:int", ""), ("joinrightcols", "list:int", ""), ("join_using_alias", "node", ""),
+        ("functions", "list", ""), ("funcordinality", "bool", ""), ("tablefunc", "node", ""),
+        ("values_lists", "list", ""), ("ctename", "string", ""), ("ctelevelsup", "uint", ""),
+        ("self_reference", "bool", ""), ("coltypes", "list:oid", ""), ("coltypmods", "list:int", ""),
+        ("colcollations", "list:oid", ""), ("enrname", "string", ""), ("enrtuples", "float", ""),
+        ("groupexprs", "list", ""), ("lateral", "bool", ""), ("inFromCl", "bool", ""), ("securityQuals", "list", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        alias: Any = None,
-        eref: Any = None,
-        rtekind: enums.RTEKind = enums.RTE_RELATION,
-        relid: int = 0,
-        inh: bool = False,
-        relkind: str = "\x00",
-        rellockmode: int = 0,
-        perminfoindex: int = 0,
-        tablesample: Any = None,
-        subquery: Any = None,
-        security_barrier: bool = False,
-        jointype: enums.JoinType = enums.JOIN_INNER,
-        joinmergedcols: int = 0,
-        joinaliasvars: list[Any] | None = None,
-        joinleftcols: list[Any] | None = None,
-        joinrightcols: list[Any] | None = None,
-        join_using_alias: Any = None,
-        functions: list[Any] | None = None,
-        funcordinality: bool = False,
-        tablefunc: Any = None,
-        values_lists: list[Any] | None = None,
-        ctename: str | None = None,
-        ctelevelsup: int = 0,
-        self_reference: bool = False,
-        coltypes: list[Any] | None = None,
-        coltypmods: list[Any] | None = None,
-        colcollations: list[Any] | None = None,
-        enrname: str | None = None,
-        enrtuples: float = 0.0,
-        groupexprs: list[Any] | None = None,
-        lateral: bool = False,
-        inFromCl: bool = False,
-        securityQuals: list[Any] | None = None,
-    ) -> None:
+        self, *, alias: Any = None, eref: Any = None, rtekind: enums.RTEKind = enums.RTE_RELATION, relid: int = 0,
+        inh: bool = False, relkind: str = "\x00", rellockmode: int = 0, perminfoindex: int = 0, tablesample: Any = None,
+        subquery: Any = None, security_barrier: bool = False, jointype: enums.JoinType = enums.JOIN_INNER,
+        joinmergedcols: int = 0, joinaliasvars: list[Any] | None = None, joinleftcols: list[Any] | None = None,
+        joinrightcols: list[Any] | None = None, join_using_alias: Any = None, functions: list[Any] | None = None,
+        funcordinality: bool = False, tablefunc: Any = None, values_lists: list[Any] | None = None,
+        ctename: str | None = None, ctelevelsup: int = 0, self_reference: bool = False,
+        coltypes: list[Any] | None = None, coltypmods: list[Any] | None = None, colcollations: list[Any] | None = None,
+        enrname: str | None = None, enrtuples: float = 0.0, groupexprs: list[Any] | None = None, lateral: bool = False,
+        inFromCl: bool = False, securityQuals: list[Any] | None = None,
+    ) -> None:  # fmt: skip
         self.alias = alias
         self.eref = eref
         self.rtekind = rtekind
@@ -1085,27 +689,16 @@ class RangeTblEntry(Node):
 
 class RTEPermissionInfo(Node):
     __slots__ = ("relid", "inh", "requiredPerms", "checkAsUser", "selectedCols", "insertedCols", "updatedCols")
-    FIELDS = (
-        ("relid", "oid", ""),
-        ("inh", "bool", ""),
-        ("requiredPerms", "uint", ""),
-        ("checkAsUser", "oid", ""),
-        ("selectedCols", "bitmap", ""),
-        ("insertedCols", "bitmap", ""),
-        ("updatedCols", "bitmap", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("relid", "oid", ""), ("inh", "bool", ""), ("requiredPerms", "uint", ""), ("checkAsUser", "oid", ""),
+        ("selectedCols", "bitmap", ""), ("insertedCols", "bitmap", ""), ("updatedCols", "bitmap", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        relid: int = 0,
-        inh: bool = False,
-        requiredPerms: int = 0,
-        checkAsUser: int = 0,
-        selectedCols: frozenset[int] = frozenset(),
-        insertedCols: frozenset[int] = frozenset(),
+        self, *, relid: int = 0, inh: bool = False, requiredPerms: int = 0, checkAsUser: int = 0,
+        selectedCols: frozenset[int] = frozenset(), insertedCols: frozenset[int] = frozenset(),
         updatedCols: frozenset[int] = frozenset(),
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.relid = relid
         self.inh = inh
         self.requiredPerms = requiredPerms
@@ -1116,28 +709,20 @@ class RTEPermissionInfo(Node):
 
 
 class RangeTblFunction(Node):
-    __slots__ = ("funcexpr", "funccolcount", "funccolnames", "funccoltypes", "funccoltypmods", "funccolcollations", "funcparams")
-    FIELDS = (
-        ("funcexpr", "node", ""),
-        ("funccolcount", "int", ""),
-        ("funccolnames", "list", ""),
-        ("funccoltypes", "list:oid", ""),
-        ("funccoltypmods", "list:int", ""),
-        ("funccolcollations", "list:oid", ""),
+    __slots__ = (
+        "funcexpr", "funccolcount", "funccolnames", "funccoltypes", "funccoltypmods", "funccolcollations", "funcparams",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        ("funcexpr", "node", ""), ("funccolcount", "int", ""), ("funccolnames", "list", ""),
+        ("funccoltypes", "list:oid", ""), ("funccoltypmods", "list:int", ""), ("funccolcollations", "list:oid", ""),
         ("funcparams", "bitmap", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        funcexpr: Any = None,
-        funccolcount: int = 0,
-        funccolnames: list[Any] | None = None,
-        funccoltypes: list[Any] | None = None,
-        funccoltypmods: list[Any] | None = None,
-        funccolcollations: list[Any] | None = None,
-        funcparams: frozenset[int] = frozenset(),
-    ) -> None:
+        self, *, funcexpr: Any = None, funccolcount: int = 0, funccolnames: list[Any] | None = None,
+        funccoltypes: list[Any] | None = None, funccoltypmods: list[Any] | None = None,
+        funccolcollations: list[Any] | None = None, funcparams: frozenset[int] = frozenset(),
+    ) -> None:  # fmt: skip
         self.funcexpr = funcexpr
         self.funccolcount = funccolcount
         self.funccolnames = [] if funccolnames is None else funccolnames
@@ -1149,19 +734,9 @@ class RangeTblFunction(Node):
 
 class TableSampleClause(Node):
     __slots__ = ("tsmhandler", "args", "repeatable")
-    FIELDS = (
-        ("tsmhandler", "oid", ""),
-        ("args", "list", ""),
-        ("repeatable", "node", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("tsmhandler", "oid", ""), ("args", "list", ""), ("repeatable", "node", ""),)
 
-    def __init__(
-        self,
-        *,
-        tsmhandler: int = 0,
-        args: list[Any] | None = None,
-        repeatable: Any = None,
-    ) -> None:
+    def __init__(self, *, tsmhandler: int = 0, args: list[Any] | None = None, repeatable: Any = None) -> None:
         self.tsmhandler = tsmhandler
         self.args = [] if args is None else args
         self.repeatable = repeatable
@@ -1169,23 +744,15 @@ class TableSampleClause(Node):
 
 class WithCheckOption(Node):
     __slots__ = ("kind", "relname", "polname", "qual", "cascaded")
-    FIELDS = (
-        ("kind", "enum:WCOKind", ""),
-        ("relname", "string", ""),
-        ("polname", "string", ""),
-        ("qual", "node", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("kind", "enum:WCOKind", ""), ("relname", "string", ""), ("polname", "string", ""), ("qual", "node", ""),
         ("cascaded", "bool", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        kind: enums.WCOKind = enums.WCO_VIEW_CHECK,
-        relname: str | None = None,
-        polname: str | None = None,
-        qual: Any = None,
-        cascaded: bool = False,
-    ) -> None:
+        self, *, kind: enums.WCOKind = enums.WCO_VIEW_CHECK, relname: str | None = None, polname: str | None = None,
+        qual: Any = None, cascaded: bool = False,
+    ) -> None:  # fmt: skip
         self.kind = kind
         self.relname = relname
         self.polname = polname
@@ -1195,25 +762,15 @@ class WithCheckOption(Node):
 
 class SortGroupClause(Node):
     __slots__ = ("tleSortGroupRef", "eqop", "sortop", "reverse_sort", "nulls_first", "hashable")
-    FIELDS = (
-        ("tleSortGroupRef", "uint", ""),
-        ("eqop", "oid", ""),
-        ("sortop", "oid", ""),
-        ("reverse_sort", "bool", ""),
-        ("nulls_first", "bool", ""),
-        ("hashable", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("tleSortGroupRef", "uint", ""), ("eqop", "oid", ""), ("sortop", "oid", ""), ("reverse_sort", "bool", ""),
+        ("nulls_first", "bool", ""), ("hashable", "bool", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        tleSortGroupRef: int = 0,
-        eqop: int = 0,
-        sortop: int = 0,
-        reverse_sort: bool = False,
-        nulls_first: bool = False,
-        hashable: bool = False,
-    ) -> None:
+        self, *, tleSortGroupRef: int = 0, eqop: int = 0, sortop: int = 0, reverse_sort: bool = False,
+        nulls_first: bool = False, hashable: bool = False,
+    ) -> None:  # fmt: skip
         self.tleSortGroupRef = tleSortGroupRef
         self.eqop = eqop
         self.sortop = sortop
@@ -1224,61 +781,38 @@ class SortGroupClause(Node):
 
 class GroupingSet(Node):
     __slots__ = ("kind", "content", "location")
-    FIELDS = (
-        ("kind", "enum:GroupingSetKind", ""),
-        ("content", "list:int", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("kind", "enum:GroupingSetKind", ""), ("content", "list:int", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        kind: enums.GroupingSetKind = enums.GROUPING_SET_EMPTY,
-        content: list[Any] | None = None,
+        self, *, kind: enums.GroupingSetKind = enums.GROUPING_SET_EMPTY, content: list[Any] | None = None,
         location: int = -1,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.kind = kind
         self.content = [] if content is None else content
         self.location = location
 
 
 class WindowClause(Node):
-    __slots__ = ("name", "refname", "partitionClause", "orderClause", "frameOptions", "startOffset", "endOffset", "startInRangeFunc", "endInRangeFunc", "inRangeColl", "inRangeAsc", "inRangeNullsFirst", "winref", "copiedOrder")
-    FIELDS = (
-        ("name", "string", ""),
-        ("refname", "string", ""),
-        ("partitionClause", "list", ""),
-        ("orderClause", "list", ""),
-        ("frameOptions", "int", ""),
-        ("startOffset", "node", ""),
-        ("endOffset", "node", ""),
-        ("startInRangeFunc", "oid", ""),
-        ("endInRangeFunc", "oid", ""),
-        ("inRangeColl", "oid", ""),
-        ("inRangeAsc", "bool", ""),
-        ("inRangeNullsFirst", "bool", ""),
-        ("winref", "uint", ""),
+    __slots__ = (
+        "name", "refname", "partitionClause", "orderClause", "frameOptions", "startOffset", "endOffset",
+        "startInRangeFunc", "endInRangeFunc", "inRangeColl", "inRangeAsc", "inRangeNullsFirst", "winref", "copiedOrder",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        ("name", "string", ""), ("refname", "string", ""), ("partitionClause", "list", ""), ("orderClause", "list", ""),
+        ("frameOptions", "int", ""), ("startOffset", "node", ""), ("endOffset", "node", ""),
+        ("startInRangeFunc", "oid", ""), ("endInRangeFunc", "oid", ""), ("inRangeColl", "oid", ""),
+        ("inRangeAsc", "bool", ""), ("inRangeNullsFirst", "bool", ""), ("winref", "uint", ""),
         ("copiedOrder", "bool", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        name: str | None = None,
-        refname: str | None = None,
-        partitionClause: list[Any] | None = None,
-        orderClause: list[Any] | None = None,
-        frameOptions: int = 0,
-        startOffset: Any = None,
-        endOffset: Any = None,
-        startInRangeFunc: int = 0,
-        endInRangeFunc: int = 0,
-        inRangeColl: int = 0,
-        inRangeAsc: bool = False,
-        inRangeNullsFirst: bool = False,
-        winref: int = 0,
-        copiedOrder: bool = False,
-    ) -> None:
+        self, *, name: str | None = None, refname: str | None = None, partitionClause: list[Any] | None = None,
+        orderClause: list[Any] | None = None, frameOptions: int = 0, startOffset: Any = None, endOffset: Any = None,
+        startInRangeFunc: int = 0, endInRangeFunc: int = 0, inRangeColl: int = 0, inRangeAsc: bool = False,
+        inRangeNullsFirst: bool = False, winref: int = 0, copiedOrder: bool = False,
+    ) -> None:  # fmt: skip
         self.name = name
         self.refname = refname
         self.partitionClause = [] if partitionClause is None else partitionClause
@@ -1297,21 +831,15 @@ class WindowClause(Node):
 
 class RowMarkClause(Node):
     __slots__ = ("rti", "strength", "waitPolicy", "pushedDown")
-    FIELDS = (
-        ("rti", "uint", ""),
-        ("strength", "enum:LockClauseStrength", ""),
-        ("waitPolicy", "enum:LockWaitPolicy", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("rti", "uint", ""), ("strength", "enum:LockClauseStrength", ""), ("waitPolicy", "enum:LockWaitPolicy", ""),
         ("pushedDown", "bool", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        rti: int = 0,
-        strength: enums.LockClauseStrength = enums.LCS_NONE,
-        waitPolicy: enums.LockWaitPolicy = enums.LockWaitBlock,
-        pushedDown: bool = False,
-    ) -> None:
+        self, *, rti: int = 0, strength: enums.LockClauseStrength = enums.LCS_NONE,
+        waitPolicy: enums.LockWaitPolicy = enums.LockWaitBlock, pushedDown: bool = False,
+    ) -> None:  # fmt: skip
         self.rti = rti
         self.strength = strength
         self.waitPolicy = waitPolicy
@@ -1320,19 +848,9 @@ class RowMarkClause(Node):
 
 class WithClause(Node):
     __slots__ = ("ctes", "recursive", "location")
-    FIELDS = (
-        ("ctes", "list", ""),
-        ("recursive", "bool", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("ctes", "list", ""), ("recursive", "bool", ""), ("location", "location", ""),)
 
-    def __init__(
-        self,
-        *,
-        ctes: list[Any] | None = None,
-        recursive: bool = False,
-        location: int = -1,
-    ) -> None:
+    def __init__(self, *, ctes: list[Any] | None = None, recursive: bool = False, location: int = -1) -> None:
         self.ctes = [] if ctes is None else ctes
         self.recursive = recursive
         self.location = location
@@ -1340,21 +858,15 @@ class WithClause(Node):
 
 class InferClause(Node):
     __slots__ = ("indexElems", "whereClause", "conname", "location")
-    FIELDS = (
-        ("indexElems", "list", ""),
-        ("whereClause", "node", ""),
-        ("conname", "string", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("indexElems", "list", ""), ("whereClause", "node", ""), ("conname", "string", ""),
         ("location", "location", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        indexElems: list[Any] | None = None,
-        whereClause: Any = None,
-        conname: str | None = None,
+        self, *, indexElems: list[Any] | None = None, whereClause: Any = None, conname: str | None = None,
         location: int = -1,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.indexElems = [] if indexElems is None else indexElems
         self.whereClause = whereClause
         self.conname = conname
@@ -1363,23 +875,15 @@ class InferClause(Node):
 
 class OnConflictClause(Node):
     __slots__ = ("action", "infer", "targetList", "whereClause", "location")
-    FIELDS = (
-        ("action", "enum:OnConflictAction", ""),
-        ("infer", "node", ""),
-        ("targetList", "list", ""),
-        ("whereClause", "node", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("action", "enum:OnConflictAction", ""), ("infer", "node", ""), ("targetList", "list", ""),
+        ("whereClause", "node", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        action: enums.OnConflictAction = enums.ONCONFLICT_NONE,
-        infer: Any = None,
-        targetList: list[Any] | None = None,
-        whereClause: Any = None,
-        location: int = -1,
-    ) -> None:
+        self, *, action: enums.OnConflictAction = enums.ONCONFLICT_NONE, infer: Any = None,
+        targetList: list[Any] | None = None, whereClause: Any = None, location: int = -1,
+    ) -> None:  # fmt: skip
         self.action = action
         self.infer = infer
         self.targetList = [] if targetList is None else targetList
@@ -1389,21 +893,15 @@ class OnConflictClause(Node):
 
 class CTESearchClause(Node):
     __slots__ = ("search_col_list", "search_breadth_first", "search_seq_column", "location")
-    FIELDS = (
-        ("search_col_list", "list", ""),
-        ("search_breadth_first", "bool", ""),
-        ("search_seq_column", "string", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("search_col_list", "list", ""), ("search_breadth_first", "bool", ""), ("search_seq_column", "string", ""),
         ("location", "location", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        search_col_list: list[Any] | None = None,
-        search_breadth_first: bool = False,
-        search_seq_column: str | None = None,
-        location: int = -1,
-    ) -> None:
+        self, *, search_col_list: list[Any] | None = None, search_breadth_first: bool = False,
+        search_seq_column: str | None = None, location: int = -1,
+    ) -> None:  # fmt: skip
         self.search_col_list = [] if search_col_list is None else search_col_list
         self.search_breadth_first = search_breadth_first
         self.search_seq_column = search_seq_column
@@ -1411,34 +909,23 @@ class CTESearchClause(Node):
 
 
 class CTECycleClause(Node):
-    __slots__ = ("cycle_col_list", "cycle_mark_column", "cycle_mark_value", "cycle_mark_default", "cycle_path_column", "location", "cycle_mark_type", "cycle_mark_typmod", "cycle_mark_collation", "cycle_mark_neop")
-    FIELDS = (
-        ("cycle_col_list", "list", ""),
-        ("cycle_mark_column", "string", ""),
-        ("cycle_mark_value", "node", ""),
-        ("cycle_mark_default", "node", ""),
-        ("cycle_path_column", "string", ""),
-        ("location", "location", ""),
-        ("cycle_mark_type", "oid", ""),
-        ("cycle_mark_typmod", "int", ""),
-        ("cycle_mark_collation", "oid", ""),
+    __slots__ = (
+        "cycle_col_list", "cycle_mark_column", "cycle_mark_value", "cycle_mark_default", "cycle_path_column",
+        "location", "cycle_mark_type", "cycle_mark_typmod", "cycle_mark_collation", "cycle_mark_neop",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        ("cycle_col_list", "list", ""), ("cycle_mark_column", "string", ""), ("cycle_mark_value", "node", ""),
+        ("cycle_mark_default", "node", ""), ("cycle_path_column", "string", ""), ("location", "location", ""),
+        ("cycle_mark_type", "oid", ""), ("cycle_mark_typmod", "int", ""), ("cycle_mark_collation", "oid", ""),
         ("cycle_mark_neop", "oid", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        cycle_col_list: list[Any] | None = None,
-        cycle_mark_column: str | None = None,
-        cycle_mark_value: Any = None,
-        cycle_mark_default: Any = None,
-        cycle_path_column: str | None = None,
-        location: int = -1,
-        cycle_mark_type: int = 0,
-        cycle_mark_typmod: int = 0,
-        cycle_mark_collation: int = 0,
+        self, *, cycle_col_list: list[Any] | None = None, cycle_mark_column: str | None = None,
+        cycle_mark_value: Any = None, cycle_mark_default: Any = None, cycle_path_column: str | None = None,
+        location: int = -1, cycle_mark_type: int = 0, cycle_mark_typmod: int = 0, cycle_mark_collation: int = 0,
         cycle_mark_neop: int = 0,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.cycle_col_list = [] if cycle_col_list is None else cycle_col_list
         self.cycle_mark_column = cycle_mark_column
         self.cycle_mark_value = cycle_mark_value
@@ -1452,40 +939,25 @@ class CTECycleClause(Node):
 
 
 class CommonTableExpr(Node):
-    __slots__ = ("ctename", "aliascolnames", "ctematerialized", "ctequery", "search_clause", "cycle_clause", "location", "cterecursive", "cterefcount", "ctecolnames", "ctecoltypes", "ctecoltypmods", "ctecolcollations")
-    FIELDS = (
-        ("ctename", "string", ""),
-        ("aliascolnames", "list", ""),
-        ("ctematerialized", "enum:CTEMaterialize", ""),
-        ("ctequery", "node", ""),
-        ("search_clause", "node", ""),
-        ("cycle_clause", "node", ""),
-        ("location", "location", ""),
-        ("cterecursive", "bool", ""),
-        ("cterefcount", "int", ""),
-        ("ctecolnames", "list", ""),
-        ("ctecoltypes", "list:oid", ""),
-        ("ctecoltypmods", "list:int", ""),
+    __slots__ = (
+        "ctename", "aliascolnames", "ctematerialized", "ctequery", "search_clause", "cycle_clause", "location",
+        "cterecursive", "cterefcount", "ctecolnames", "ctecoltypes", "ctecoltypmods", "ctecolcollations",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        ("ctename", "string", ""), ("aliascolnames", "list", ""), ("ctematerialized", "enum:CTEMaterialize", ""),
+        ("ctequery", "node", ""), ("search_clause", "node", ""), ("cycle_clause", "node", ""),
+        ("location", "location", ""), ("cterecursive", "bool", ""), ("cterefcount", "int", ""),
+        ("ctecolnames", "list", ""), ("ctecoltypes", "list:oid", ""), ("ctecoltypmods", "list:int", ""),
         ("ctecolcollations", "list:oid", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        ctename: str | None = None,
-        aliascolnames: list[Any] | None = None,
-        ctematerialized: enums.CTEMaterialize = enums.CTEMaterializeDefault,
-        ctequery: Any = None,
-        search_clause: Any = None,
-        cycle_clause: Any = None,
-        location: int = -1,
-        cterecursive: bool = False,
-        cterefcount: int = 0,
-        ctecolnames: list[Any] | None = None,
-        ctecoltypes: list[Any] | None = None,
-        ctecoltypmods: list[Any] | None = None,
-        ctecolcollations: list[Any] | None = None,
-    ) -> None:
+        self, *, ctename: str | None = None, aliascolnames: list[Any] | None = None,
+        ctematerialized: enums.CTEMaterialize = enums.CTEMaterializeDefault, ctequery: Any = None,
+        search_clause: Any = None, cycle_clause: Any = None, location: int = -1, cterecursive: bool = False,
+        cterefcount: int = 0, ctecolnames: list[Any] | None = None, ctecoltypes: list[Any] | None = None,
+        ctecoltypmods: list[Any] | None = None, ctecolcollations: list[Any] | None = None,
+    ) -> None:  # fmt: skip
         self.ctename = ctename
         self.aliascolnames = [] if aliascolnames is None else aliascolnames
         self.ctematerialized = ctematerialized
@@ -1503,25 +975,17 @@ class CommonTableExpr(Node):
 
 class MergeWhenClause(Node):
     __slots__ = ("matchKind", "commandType", "override", "condition", "targetList", "values")
-    FIELDS = (
-        ("matchKind", "enum:MergeMatchKind", ""),
-        ("commandType", "enum:CmdType", ""),
-        ("override", "enum:OverridingKind", ""),
-        ("condition", "node", ""),
-        ("targetList", "list", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("matchKind", "enum:MergeMatchKind", ""), ("commandType", "enum:CmdType", ""),
+        ("override", "enum:OverridingKind", ""), ("condition", "node", ""), ("targetList", "list", ""),
         ("values", "list", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        matchKind: enums.MergeMatchKind = enums.MERGE_WHEN_MATCHED,
-        commandType: enums.CmdType = enums.CMD_UNKNOWN,
-        override: enums.OverridingKind = enums.OVERRIDING_NOT_SET,
-        condition: Any = None,
-        targetList: list[Any] | None = None,
-        values: list[Any] | None = None,
-    ) -> None:
+        self, *, matchKind: enums.MergeMatchKind = enums.MERGE_WHEN_MATCHED,
+        commandType: enums.CmdType = enums.CMD_UNKNOWN, override: enums.OverridingKind = enums.OVERRIDING_NOT_SET,
+        condition: Any = None, targetList: list[Any] | None = None, values: list[Any] | None = None,
+    ) -> None:  # fmt: skip
         self.matchKind = matchKind
         self.commandType = commandType
         self.override = override
@@ -1532,19 +996,14 @@ class MergeWhenClause(Node):
 
 class ReturningOption(Node):
     __slots__ = ("option", "value", "location")
-    FIELDS = (
-        ("option", "enum:ReturningOptionKind", ""),
-        ("value", "string", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("option", "enum:ReturningOptionKind", ""), ("value", "string", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        option: enums.ReturningOptionKind = enums.RETURNING_OPTION_OLD,
-        value: str | None = None,
+        self, *, option: enums.ReturningOptionKind = enums.RETURNING_OPTION_OLD, value: str | None = None,
         location: int = -1,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.option = option
         self.value = value
         self.location = location
@@ -1552,36 +1011,18 @@ class ReturningOption(Node):
 
 class ReturningClause(Node):
     __slots__ = ("options", "exprs")
-    FIELDS = (
-        ("options", "list", ""),
-        ("exprs", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("options", "list", ""), ("exprs", "list", ""),)
 
-    def __init__(
-        self,
-        *,
-        options: list[Any] | None = None,
-        exprs: list[Any] | None = None,
-    ) -> None:
+    def __init__(self, *, options: list[Any] | None = None, exprs: list[Any] | None = None) -> None:
         self.options = [] if options is None else options
         self.exprs = [] if exprs is None else exprs
 
 
 class TriggerTransition(Node):
     __slots__ = ("name", "isNew", "isTable")
-    FIELDS = (
-        ("name", "string", ""),
-        ("isNew", "bool", ""),
-        ("isTable", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("name", "string", ""), ("isNew", "bool", ""), ("isTable", "bool", ""),)
 
-    def __init__(
-        self,
-        *,
-        name: str | None = None,
-        isNew: bool = False,
-        isTable: bool = False,
-    ) -> None:
+    def __init__(self, *, name: str | None = None, isNew: bool = False, isTable: bool = False) -> None:
         self.name = name
         self.isNew = isNew
         self.isTable = isTable
@@ -1589,69 +1030,40 @@ class TriggerTransition(Node):
 
 class JsonOutput(Node):
     __slots__ = ("typeName", "returning")
-    FIELDS = (
-        ("typeName", "node", ""),
-        ("returning", "node", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("typeName", "node", ""), ("returning", "node", ""),)
 
-    def __init__(
-        self,
-        *,
-        typeName: Any = None,
-        returning: Any = None,
-    ) -> None:
+    def __init__(self, *, typeName: Any = None, returning: Any = None) -> None:
         self.typeName = typeName
         self.returning = returning
 
 
 class JsonArgument(Node):
     __slots__ = ("val", "name")
-    FIELDS = (
-        ("val", "node", ""),
-        ("name", "string", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("val", "node", ""), ("name", "string", ""),)
 
-    def __init__(
-        self,
-        *,
-        val: Any = None,
-        name: str | None = None,
-    ) -> None:
+    def __init__(self, *, val: Any = None, name: str | None = None) -> None:
         self.val = val
         self.name = name
 
 
 class JsonFuncExpr(Node):
-    __slots__ = ("op", "column_name", "context_item", "pathspec", "passing", "output", "on_empty", "on_error", "wrapper", "quotes", "location")
-    FIELDS = (
-        ("op", "enum:JsonExprOp", ""),
-        ("column_name", "string", ""),
-        ("context_item", "node", ""),
-        ("pathspec", "node", ""),
-        ("passing", "list", ""),
-        ("output", "node", ""),
-        ("on_empty", "node", ""),
-        ("on_error", "node", ""),
-        ("wrapper", "enum:JsonWrapper", ""),
-        ("quotes", "enum:JsonQuotes", ""),
+    __slots__ = (
+        "op", "column_name", "context_item", "pathspec", "passing", "output", "on_empty", "on_error", "wrapper",
+        "quotes", "location",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        ("op", "enum:JsonExprOp", ""), ("column_name", "string", ""), ("context_item", "node", ""),
+        ("pathspec", "node", ""), ("passing", "list", ""), ("output", "node", ""), ("on_empty", "node", ""),
+        ("on_error", "node", ""), ("wrapper", "enum:JsonWrapper", ""), ("quotes", "enum:JsonQuotes", ""),
         ("location", "location", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        op: enums.JsonExprOp = enums.JSON_EXISTS_OP,
-        column_name: str | None = None,
-        context_item: Any = None,
-        pathspec: Any = None,
-        passing: list[Any] | None = None,
-        output: Any = None,
-        on_empty: Any = None,
-        on_error: Any = None,
-        wrapper: enums.JsonWrapper = enums.JSW_UNSPEC,
-        quotes: enums.JsonQuotes = enums.JS_QUOTES_UNSPEC,
-        location: int = -1,
-    ) -> None:
+        self, *, op: enums.JsonExprOp = enums.JSON_EXISTS_OP, column_name: str | None = None, context_item: Any = None,
+        pathspec: Any = None, passing: list[Any] | None = None, output: Any = None, on_empty: Any = None,
+        on_error: Any = None, wrapper: enums.JsonWrapper = enums.JSW_UNSPEC,
+        quotes: enums.JsonQuotes = enums.JS_QUOTES_UNSPEC, location: int = -1,
+    ) -> None:  # fmt: skip
         self.op = op
         self.column_name = column_name
         self.context_item = context_item
@@ -1667,21 +1079,13 @@ class JsonFuncExpr(Node):
 
 class JsonTablePathSpec(Node):
     __slots__ = ("string", "name", "name_location", "location")
-    FIELDS = (
-        ("string", "node", ""),
-        ("name", "string", ""),
-        ("name_location", "location", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("string", "node", ""), ("name", "string", ""), ("name_location", "location", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        string: Any = None,
-        name: str | None = None,
-        name_location: int = -1,
-        location: int = -1,
-    ) -> None:
+        self, *, string: Any = None, name: str | None = None, name_location: int = -1, location: int = -1,
+    ) -> None:  # fmt: skip
         self.string = string
         self.name = name
         self.name_location = name_location
@@ -1690,29 +1094,16 @@ class JsonTablePathSpec(Node):
 
 class JsonTable(Node):
     __slots__ = ("context_item", "pathspec", "passing", "columns", "on_error", "alias", "lateral", "location")
-    FIELDS = (
-        ("context_item", "node", ""),
-        ("pathspec", "node", ""),
-        ("passing", "list", ""),
-        ("columns", "list", ""),
-        ("on_error", "node", ""),
-        ("alias", "node", ""),
-        ("lateral", "bool", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("context_item", "node", ""), ("pathspec", "node", ""), ("passing", "list", ""), ("columns", "list", ""),
+        ("on_error", "node", ""), ("alias", "node", ""), ("lateral", "bool", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        context_item: Any = None,
-        pathspec: Any = None,
-        passing: list[Any] | None = None,
-        columns: list[Any] | None = None,
-        on_error: Any = None,
-        alias: Any = None,
-        lateral: bool = False,
+        self, *, context_item: Any = None, pathspec: Any = None, passing: list[Any] | None = None,
+        columns: list[Any] | None = None, on_error: Any = None, alias: Any = None, lateral: bool = False,
         location: int = -1,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.context_item = context_item
         self.pathspec = pathspec
         self.passing = [] if passing is None else passing
@@ -1724,36 +1115,23 @@ class JsonTable(Node):
 
 
 class JsonTableColumn(Node):
-    __slots__ = ("coltype", "name", "typeName", "pathspec", "format", "wrapper", "quotes", "columns", "on_empty", "on_error", "location")
-    FIELDS = (
-        ("coltype", "enum:JsonTableColumnType", ""),
-        ("name", "string", ""),
-        ("typeName", "node", ""),
-        ("pathspec", "node", ""),
-        ("format", "node", ""),
-        ("wrapper", "enum:JsonWrapper", ""),
-        ("quotes", "enum:JsonQuotes", ""),
-        ("columns", "list", ""),
-        ("on_empty", "node", ""),
-        ("on_error", "node", ""),
+    __slots__ = (
+        "coltype", "name", "typeName", "pathspec", "format", "wrapper", "quotes", "columns", "on_empty", "on_error",
+        "location",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        ("coltype", "enum:JsonTableColumnType", ""), ("name", "string", ""), ("typeName", "node", ""),
+        ("pathspec", "node", ""), ("format", "node", ""), ("wrapper", "enum:JsonWrapper", ""),
+        ("quotes", "enum:JsonQuotes", ""), ("columns", "list", ""), ("on_empty", "node", ""), ("on_error", "node", ""),
         ("location", "location", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        coltype: enums.JsonTableColumnType = enums.JTC_FOR_ORDINALITY,
-        name: str | None = None,
-        typeName: Any = None,
-        pathspec: Any = None,
-        format: Any = None,
-        wrapper: enums.JsonWrapper = enums.JSW_UNSPEC,
-        quotes: enums.JsonQuotes = enums.JS_QUOTES_UNSPEC,
-        columns: list[Any] | None = None,
-        on_empty: Any = None,
-        on_error: Any = None,
-        location: int = -1,
-    ) -> None:
+        self, *, coltype: enums.JsonTableColumnType = enums.JTC_FOR_ORDINALITY, name: str | None = None,
+        typeName: Any = None, pathspec: Any = None, format: Any = None, wrapper: enums.JsonWrapper = enums.JSW_UNSPEC,
+        quotes: enums.JsonQuotes = enums.JS_QUOTES_UNSPEC, columns: list[Any] | None = None, on_empty: Any = None,
+        on_error: Any = None, location: int = -1,
+    ) -> None:  # fmt: skip
         self.coltype = coltype
         self.name = name
         self.typeName = typeName
@@ -1769,38 +1147,20 @@ class JsonTableColumn(Node):
 
 class JsonKeyValue(Node):
     __slots__ = ("key", "value")
-    FIELDS = (
-        ("key", "node", ""),
-        ("value", "node", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("key", "node", ""), ("value", "node", ""),)
 
-    def __init__(
-        self,
-        *,
-        key: Any = None,
-        value: Any = None,
-    ) -> None:
+    def __init__(self, *, key: Any = None, value: Any = None) -> None:
         self.key = key
         self.value = value
 
 
 class JsonParseExpr(Node):
     __slots__ = ("expr", "output", "unique_keys", "location")
-    FIELDS = (
-        ("expr", "node", ""),
-        ("output", "node", ""),
-        ("unique_keys", "bool", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("expr", "node", ""), ("output", "node", ""), ("unique_keys", "bool", ""), ("location", "location", ""),
+    )  # fmt: skip
 
-    def __init__(
-        self,
-        *,
-        expr: Any = None,
-        output: Any = None,
-        unique_keys: bool = False,
-        location: int = -1,
-    ) -> None:
+    def __init__(self, *, expr: Any = None, output: Any = None, unique_keys: bool = False, location: int = -1) -> None:
         self.expr = expr
         self.output = output
         self.unique_keys = unique_keys
@@ -1809,19 +1169,9 @@ class JsonParseExpr(Node):
 
 class JsonScalarExpr(Node):
     __slots__ = ("expr", "output", "location")
-    FIELDS = (
-        ("expr", "node", ""),
-        ("output", "node", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("expr", "node", ""), ("output", "node", ""), ("location", "location", ""),)
 
-    def __init__(
-        self,
-        *,
-        expr: Any = None,
-        output: Any = None,
-        location: int = -1,
-    ) -> None:
+    def __init__(self, *, expr: Any = None, output: Any = None, location: int = -1) -> None:
         self.expr = expr
         self.output = output
         self.location = location
@@ -1829,19 +1179,9 @@ class JsonScalarExpr(Node):
 
 class JsonSerializeExpr(Node):
     __slots__ = ("expr", "output", "location")
-    FIELDS = (
-        ("expr", "node", ""),
-        ("output", "node", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("expr", "node", ""), ("output", "node", ""), ("location", "location", ""),)
 
-    def __init__(
-        self,
-        *,
-        expr: Any = None,
-        output: Any = None,
-        location: int = -1,
-    ) -> None:
+    def __init__(self, *, expr: Any = None, output: Any = None, location: int = -1) -> None:
         self.expr = expr
         self.output = output
         self.location = location
@@ -1849,23 +1189,15 @@ class JsonSerializeExpr(Node):
 
 class JsonObjectConstructor(Node):
     __slots__ = ("exprs", "output", "absent_on_null", "unique", "location")
-    FIELDS = (
-        ("exprs", "list", ""),
-        ("output", "node", ""),
-        ("absent_on_null", "bool", ""),
-        ("unique", "bool", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("exprs", "list", ""), ("output", "node", ""), ("absent_on_null", "bool", ""), ("unique", "bool", ""),
         ("location", "location", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        exprs: list[Any] | None = None,
-        output: Any = None,
-        absent_on_null: bool = False,
-        unique: bool = False,
+        self, *, exprs: list[Any] | None = None, output: Any = None, absent_on_null: bool = False, unique: bool = False,
         location: int = -1,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.exprs = [] if exprs is None else exprs
         self.output = output
         self.absent_on_null = absent_on_null
@@ -1875,21 +1207,13 @@ class JsonObjectConstructor(Node):
 
 class JsonArrayConstructor(Node):
     __slots__ = ("exprs", "output", "absent_on_null", "location")
-    FIELDS = (
-        ("exprs", "list", ""),
-        ("output", "node", ""),
-        ("absent_on_null", "bool", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("exprs", "list", ""), ("output", "node", ""), ("absent_on_null", "bool", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        exprs: list[Any] | None = None,
-        output: Any = None,
-        absent_on_null: bool = False,
-        location: int = -1,
-    ) -> None:
+        self, *, exprs: list[Any] | None = None, output: Any = None, absent_on_null: bool = False, location: int = -1,
+    ) -> None:  # fmt: skip
         self.exprs = [] if exprs is None else exprs
         self.output = output
         self.absent_on_null = absent_on_null
@@ -1898,23 +1222,15 @@ class JsonArrayConstructor(Node):
 
 class JsonArrayQueryConstructor(Node):
     __slots__ = ("query", "output", "format", "absent_on_null", "location")
-    FIELDS = (
-        ("query", "node", ""),
-        ("output", "node", ""),
-        ("format", "node", ""),
-        ("absent_on_null", "bool", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("query", "node", ""), ("output", "node", ""), ("format", "node", ""), ("absent_on_null", "bool", ""),
         ("location", "location", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        query: Any = None,
-        output: Any = None,
-        format: Any = None,
-        absent_on_null: bool = False,
+        self, *, query: Any = None, output: Any = None, format: Any = None, absent_on_null: bool = False,
         location: int = -1,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.query = query
         self.output = output
         self.format = format
@@ -1924,23 +1240,15 @@ class JsonArrayQueryConstructor(Node):
 
 class JsonAggConstructor(Node):
     __slots__ = ("output", "agg_filter", "agg_order", "over", "location")
-    FIELDS = (
-        ("output", "node", ""),
-        ("agg_filter", "node", ""),
-        ("agg_order", "list", ""),
-        ("over", "node", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("output", "node", ""), ("agg_filter", "node", ""), ("agg_order", "list", ""), ("over", "node", ""),
         ("location", "location", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        output: Any = None,
-        agg_filter: Any = None,
-        agg_order: list[Any] | None = None,
-        over: Any = None,
+        self, *, output: Any = None, agg_filter: Any = None, agg_order: list[Any] | None = None, over: Any = None,
         location: int = -1,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.output = output
         self.agg_filter = agg_filter
         self.agg_order = [] if agg_order is None else agg_order
@@ -1950,21 +1258,13 @@ class JsonAggConstructor(Node):
 
 class JsonObjectAgg(Node):
     __slots__ = ("constructor", "arg", "absent_on_null", "unique")
-    FIELDS = (
-        ("constructor", "node", ""),
-        ("arg", "node", ""),
-        ("absent_on_null", "bool", ""),
-        ("unique", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("constructor", "node", ""), ("arg", "node", ""), ("absent_on_null", "bool", ""), ("unique", "bool", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        constructor: Any = None,
-        arg: Any = None,
-        absent_on_null: bool = False,
-        unique: bool = False,
-    ) -> None:
+        self, *, constructor: Any = None, arg: Any = None, absent_on_null: bool = False, unique: bool = False,
+    ) -> None:  # fmt: skip
         self.constructor = constructor
         self.arg = arg
         self.absent_on_null = absent_on_null
@@ -1973,19 +1273,9 @@ class JsonObjectAgg(Node):
 
 class JsonArrayAgg(Node):
     __slots__ = ("constructor", "arg", "absent_on_null")
-    FIELDS = (
-        ("constructor", "node", ""),
-        ("arg", "node", ""),
-        ("absent_on_null", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("constructor", "node", ""), ("arg", "node", ""), ("absent_on_null", "bool", ""),)
 
-    def __init__(
-        self,
-        *,
-        constructor: Any = None,
-        arg: Any = None,
-        absent_on_null: bool = False,
-    ) -> None:
+    def __init__(self, *, constructor: Any = None, arg: Any = None, absent_on_null: bool = False) -> None:
         self.constructor = constructor
         self.arg = arg
         self.absent_on_null = absent_on_null
@@ -1993,19 +1283,11 @@ class JsonArrayAgg(Node):
 
 class RawStmt(Node):
     __slots__ = ("stmt", "stmt_location", "stmt_len")
-    FIELDS = (
-        ("stmt", "node", ""),
-        ("stmt_location", "location", ""),
-        ("stmt_len", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("stmt", "node", ""), ("stmt_location", "location", ""), ("stmt_len", "location", ""),
+    )  # fmt: skip
 
-    def __init__(
-        self,
-        *,
-        stmt: Any = None,
-        stmt_location: int = -1,
-        stmt_len: int = -1,
-    ) -> None:
+    def __init__(self, *, stmt: Any = None, stmt_location: int = -1, stmt_len: int = -1) -> None:
         self.stmt = stmt
         self.stmt_location = stmt_location
         self.stmt_len = stmt_len
@@ -2013,27 +1295,16 @@ class RawStmt(Node):
 
 class InsertStmt(Node):
     __slots__ = ("relation", "cols", "selectStmt", "onConflictClause", "returningClause", "withClause", "override")
-    FIELDS = (
-        ("relation", "node", ""),
-        ("cols", "list", ""),
-        ("selectStmt", "node", ""),
-        ("onConflictClause", "node", ""),
-        ("returningClause", "node", ""),
-        ("withClause", "node", ""),
-        ("override", "enum:OverridingKind", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("relation", "node", ""), ("cols", "list", ""), ("selectStmt", "node", ""), ("onConflictClause", "node", ""),
+        ("returningClause", "node", ""), ("withClause", "node", ""), ("override", "enum:OverridingKind", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        relation: Any = None,
-        cols: list[Any] | None = None,
-        selectStmt: Any = None,
-        onConflictClause: Any = None,
-        returningClause: Any = None,
-        withClause: Any = None,
+        self, *, relation: Any = None, cols: list[Any] | None = None, selectStmt: Any = None,
+        onConflictClause: Any = None, returningClause: Any = None, withClause: Any = None,
         override: enums.OverridingKind = enums.OVERRIDING_NOT_SET,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.relation = relation
         self.cols = [] if cols is None else cols
         self.selectStmt = selectStmt
@@ -2045,23 +1316,15 @@ class InsertStmt(Node):
 
 class DeleteStmt(Node):
     __slots__ = ("relation", "usingClause", "whereClause", "returningClause", "withClause")
-    FIELDS = (
-        ("relation", "node", ""),
-        ("usingClause", "list", ""),
-        ("whereClause", "node", ""),
-        ("returningClause", "node", ""),
-        ("withClause", "node", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("relation", "node", ""), ("usingClause", "list", ""), ("whereClause", "node", ""),
+        ("returningClause", "node", ""), ("withClause", "node", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        relation: Any = None,
-        usingClause: list[Any] | None = None,
-        whereClause: Any = None,
-        returningClause: Any = None,
-        withClause: Any = None,
-    ) -> None:
+        self, *, relation: Any = None, usingClause: list[Any] | None = None, whereClause: Any = None,
+        returningClause: Any = None, withClause: Any = None,
+    ) -> None:  # fmt: skip
         self.relation = relation
         self.usingClause = [] if usingClause is None else usingClause
         self.whereClause = whereClause
@@ -2071,25 +1334,15 @@ class DeleteStmt(Node):
 
 class UpdateStmt(Node):
     __slots__ = ("relation", "targetList", "whereClause", "fromClause", "returningClause", "withClause")
-    FIELDS = (
-        ("relation", "node", ""),
-        ("targetList", "list", ""),
-        ("whereClause", "node", ""),
-        ("fromClause", "list", ""),
-        ("returningClause", "node", ""),
-        ("withClause", "node", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("relation", "node", ""), ("targetList", "list", ""), ("whereClause", "node", ""), ("fromClause", "list", ""),
+        ("returningClause", "node", ""), ("withClause", "node", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        relation: Any = None,
-        targetList: list[Any] | None = None,
-        whereClause: Any = None,
-        fromClause: list[Any] | None = None,
-        returningClause: Any = None,
-        withClause: Any = None,
-    ) -> None:
+        self, *, relation: Any = None, targetList: list[Any] | None = None, whereClause: Any = None,
+        fromClause: list[Any] | None = None, returningClause: Any = None, withClause: Any = None,
+    ) -> None:  # fmt: skip
         self.relation = relation
         self.targetList = [] if targetList is None else targetList
         self.whereClause = whereClause
@@ -2100,25 +1353,15 @@ class UpdateStmt(Node):
 
 class MergeStmt(Node):
     __slots__ = ("relation", "sourceRelation", "joinCondition", "mergeWhenClauses", "returningClause", "withClause")
-    FIELDS = (
-        ("relation", "node", ""),
-        ("sourceRelation", "node", ""),
-        ("joinCondition", "node", ""),
-        ("mergeWhenClauses", "list", ""),
-        ("returningClause", "node", ""),
-        ("withClause", "node", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("relation", "node", ""), ("sourceRelation", "node", ""), ("joinCondition", "node", ""),
+        ("mergeWhenClauses", "list", ""), ("returningClause", "node", ""), ("withClause", "node", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        relation: Any = None,
-        sourceRelation: Any = None,
-        joinCondition: Any = None,
-        mergeWhenClauses: list[Any] | None = None,
-        returningClause: Any = None,
-        withClause: Any = None,
-    ) -> None:
+        self, *, relation: Any = None, sourceRelation: Any = None, joinCondition: Any = None,
+        mergeWhenClauses: list[Any] | None = None, returningClause: Any = None, withClause: Any = None,
+    ) -> None:  # fmt: skip
         self.relation = relation
         self.sourceRelation = sourceRelation
         self.joinCondition = joinCondition
@@ -2128,54 +1371,30 @@ class MergeStmt(Node):
 
 
 class SelectStmt(Node):
-    __slots__ = ("distinctClause", "intoClause", "targetList", "fromClause", "whereClause", "groupClause", "groupDistinct", "havingClause", "windowClause", "valuesLists", "sortClause", "limitOffset", "limitCount", "limitOption", "lockingClause", "withClause", "op", "all", "larg", "rarg")
-    FIELDS = (
-        ("distinctClause", "list", ""),
-        ("intoClause", "node", ""),
-        ("targetList", "list", ""),
-        ("fromClause", "list", ""),
-        ("whereClause", "node", ""),
-        ("groupClause", "list", ""),
-        ("groupDistinct", "bool", ""),
-        ("havingClause", "node", ""),
-        ("windowClause", "list", ""),
-        ("valuesLists", "list", ""),
-        ("sortClause", "list", ""),
-        ("limitOffset", "node", ""),
-        ("limitCount", "node", ""),
-        ("limitOption", "enum:LimitOption", ""),
-        ("lockingClause", "list", ""),
-        ("withClause", "node", ""),
-        ("op", "enum:SetOperation", ""),
-        ("all", "bool", ""),
-        ("larg", "node", ""),
+    __slots__ = (
+        "distinctClause", "intoClause", "targetList", "fromClause", "whereClause", "groupClause", "groupDistinct",
+        "havingClause", "windowClause", "valuesLists", "sortClause", "limitOffset", "limitCount", "limitOption",
+        "lockingClause", "withClause", "op", "all", "larg", "rarg",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        ("distinctClause", "list", ""), ("intoClause", "node", ""), ("targetList", "list", ""),
+        ("fromClause", "list", ""), ("whereClause", "node", ""), ("groupClause", "list", ""),
+        ("groupDistinct", "bool", ""), ("havingClause", "node", ""), ("windowClause", "list", ""),
+        ("valuesLists", "list", ""), ("sortClause", "list", ""), ("limitOffset", "node", ""),
+        ("limitCount", "node", ""), ("limitOption", "enum:LimitOption", ""), ("lockingClause", "list", ""),
+        ("withClause", "node", ""), ("op", "enum:SetOperation", ""), ("all", "bool", ""), ("larg", "node", ""),
         ("rarg", "node", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        distinctClause: list[Any] | None = None,
-        intoClause: Any = None,
-        targetList: list[Any] | None = None,
-        fromClause: list[Any] | None = None,
-        whereClause: Any = None,
-        groupClause: list[Any] | None = None,
-        groupDistinct: bool = False,
-        havingClause: Any = None,
-        windowClause: list[Any] | None = None,
-        valuesLists: list[Any] | None = None,
-        sortClause: list[Any] | None = None,
-        limitOffset: Any = None,
-        limitCount: Any = None,
-        limitOption: enums.LimitOption = enums.LIMIT_OPTION_COUNT,
-        lockingClause: list[Any] | None = None,
-        withClause: Any = None,
-        op: enums.SetOperation = enums.SETOP_NONE,
-        all: bool = False,
-        larg: Any = None,
-        rarg: Any = None,
-    ) -> None:
+        self, *, distinctClause: list[Any] | None = None, intoClause: Any = None, targetList: list[Any] | None = None,
+        fromClause: list[Any] | None = None, whereClause: Any = None, groupClause: list[Any] | None = None,
+        groupDistinct: bool = False, havingClause: Any = None, windowClause: list[Any] | None = None,
+        valuesLists: list[Any] | None = None, sortClause: list[Any] | None = None, limitOffset: Any = None,
+        limitCount: Any = None, limitOption: enums.LimitOption = enums.LIMIT_OPTION_COUNT,
+        lockingClause: list[Any] | None = None, withClause: Any = None, op: enums.SetOperation = enums.SETOP_NONE,
+        all: bool = False, larg: Any = None, rarg: Any = None,
+    ) -> None:  # fmt: skip
         self.distinctClause = [] if distinctClause is None else distinctClause
         self.intoClause = intoClause
         self.targetList = [] if targetList is None else targetList
@@ -2200,29 +1419,17 @@ class SelectStmt(Node):
 
 class SetOperationStmt(Node):
     __slots__ = ("op", "all", "larg", "rarg", "colTypes", "colTypmods", "colCollations", "groupClauses")
-    FIELDS = (
-        ("op", "enum:SetOperation", ""),
-        ("all", "bool", ""),
-        ("larg", "node", ""),
-        ("rarg", "node", ""),
-        ("colTypes", "list:oid", ""),
-        ("colTypmods", "list:int", ""),
-        ("colCollations", "list:oid", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("op", "enum:SetOperation", ""), ("all", "bool", ""), ("larg", "node", ""), ("rarg", "node", ""),
+        ("colTypes", "list:oid", ""), ("colTypmods", "list:int", ""), ("colCollations", "list:oid", ""),
         ("groupClauses", "list", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        op: enums.SetOperation = enums.SETOP_NONE,
-        all: bool = False,
-        larg: Any = None,
-        rarg: Any = None,
-        colTypes: list[Any] | None = None,
-        colTypmods: list[Any] | None = None,
-        colCollations: list[Any] | None = None,
+        self, *, op: enums.SetOperation = enums.SETOP_NONE, all: bool = False, larg: Any = None, rarg: Any = None,
+        colTypes: list[Any] | None = None, colTypmods: list[Any] | None = None, colCollations: list[Any] | None = None,
         groupClauses: list[Any] | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.op = op
         self.all = all
         self.larg = larg
@@ -2235,37 +1442,23 @@ class SetOperationStmt(Node):
 
 class ReturnStmt(Node):
     __slots__ = ("returnval",)
-    FIELDS = (
-        ("returnval", "node", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("returnval", "node", ""),)
 
-    def __init__(
-        self,
-        *,
-        returnval: Any = None,
-    ) -> None:
+    def __init__(self, *, returnval: Any = None) -> None:
         self.returnval = returnval
 
 
 class PLAssignStmt(Node):
     __slots__ = ("name", "indirection", "nnames", "val", "location")
-    FIELDS = (
-        ("name", "string", ""),
-        ("indirection", "list", ""),
-        ("nnames", "int", ""),
-        ("val", "node", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("name", "string", ""), ("indirection", "list", ""), ("nnames", "int", ""), ("val", "node", ""),
         ("location", "location", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        name: str | None = None,
-        indirection: list[Any] | None = None,
-        nnames: int = 0,
-        val: Any = None,
+        self, *, name: str | None = None, indirection: list[Any] | None = None, nnames: int = 0, val: Any = None,
         location: int = -1,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.name = name
         self.indirection = [] if indirection is None else indirection
         self.nnames = nnames
@@ -2275,21 +1468,15 @@ class PLAssignStmt(Node):
 
 class CreateSchemaStmt(Node):
     __slots__ = ("schemaname", "authrole", "schemaElts", "if_not_exists")
-    FIELDS = (
-        ("schemaname", "string", ""),
-        ("authrole", "node", ""),
-        ("schemaElts", "list", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("schemaname", "string", ""), ("authrole", "node", ""), ("schemaElts", "list", ""),
         ("if_not_exists", "bool", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        schemaname: str | None = None,
-        authrole: Any = None,
-        schemaElts: list[Any] | None = None,
+        self, *, schemaname: str | None = None, authrole: Any = None, schemaElts: list[Any] | None = None,
         if_not_exists: bool = False,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.schemaname = schemaname
         self.authrole = authrole
         self.schemaElts = [] if schemaElts is None else schemaElts
@@ -2298,21 +1485,14 @@ class CreateSchemaStmt(Node):
 
 class AlterTableStmt(Node):
     __slots__ = ("relation", "cmds", "objtype", "missing_ok")
-    FIELDS = (
-        ("relation", "node", ""),
-        ("cmds", "list", ""),
-        ("objtype", "enum:ObjectType", ""),
-        ("missing_ok", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("relation", "node", ""), ("cmds", "list", ""), ("objtype", "enum:ObjectType", ""), ("missing_ok", "bool", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        relation: Any = None,
-        cmds: list[Any] | None = None,
-        objtype: enums.ObjectType = enums.OBJECT_ACCESS_METHOD,
-        missing_ok: bool = False,
-    ) -> None:
+        self, *, relation: Any = None, cmds: list[Any] | None = None,
+        objtype: enums.ObjectType = enums.OBJECT_ACCESS_METHOD, missing_ok: bool = False,
+    ) -> None:  # fmt: skip
         self.relation = relation
         self.cmds = [] if cmds is None else cmds
         self.objtype = objtype
@@ -2321,29 +1501,17 @@ class AlterTableStmt(Node):
 
 class AlterTableCmd(Node):
     __slots__ = ("subtype", "name", "num", "newowner", "def_", "behavior", "missing_ok", "recurse")
-    FIELDS = (
-        ("subtype", "enum:AlterTableType", ""),
-        ("name", "string", ""),
-        ("num", "int", ""),
-        ("newowner", "node", ""),
-        ("def_", "node", ""),
-        ("behavior", "enum:DropBehavior", ""),
-        ("missing_ok", "bool", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("subtype", "enum:AlterTableType", ""), ("name", "string", ""), ("num", "int", ""), ("newowner", "node", ""),
+        ("def_", "node", ""), ("behavior", "enum:DropBehavior", ""), ("missing_ok", "bool", ""),
         ("recurse", "bool", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        subtype: enums.AlterTableType = enums.AT_AddColumn,
-        name: str | None = None,
-        num: int = 0,
-        newowner: Any = None,
-        def_: Any = None,
-        behavior: enums.DropBehavior = enums.DROP_RESTRICT,
-        missing_ok: bool = False,
-        recurse: bool = False,
-    ) -> None:
+        self, *, subtype: enums.AlterTableType = enums.AT_AddColumn, name: str | None = None, num: int = 0,
+        newowner: Any = None, def_: Any = None, behavior: enums.DropBehavior = enums.DROP_RESTRICT,
+        missing_ok: bool = False, recurse: bool = False,
+    ) -> None:  # fmt: skip
         self.subtype = subtype
         self.name = name
         self.num = num
@@ -2355,30 +1523,21 @@ class AlterTableCmd(Node):
 
 
 class ATAlterConstraint(Node):
-    __slots__ = ("conname", "alterEnforceability", "is_enforced", "alterDeferrability", "deferrable", "initdeferred", "alterInheritability", "noinherit")
-    FIELDS = (
-        ("conname", "string", ""),
-        ("alterEnforceability", "bool", ""),
-        ("is_enforced", "bool", ""),
-        ("alterDeferrability", "bool", ""),
-        ("deferrable", "bool", ""),
-        ("initdeferred", "bool", ""),
-        ("alterInheritability", "bool", ""),
-        ("noinherit", "bool", ""),
-    )
+    __slots__ = (
+        "conname", "alterEnforceability", "is_enforced", "alterDeferrability", "deferrable", "initdeferred",
+        "alterInheritability", "noinherit",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        ("conname", "string", ""), ("alterEnforceability", "bool", ""), ("is_enforced", "bool", ""),
+        ("alterDeferrability", "bool", ""), ("deferrable", "bool", ""), ("initdeferred", "bool", ""),
+        ("alterInheritability", "bool", ""), ("noinherit", "bool", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        conname: str | None = None,
-        alterEnforceability: bool = False,
-        is_enforced: bool = False,
-        alterDeferrability: bool = False,
-        deferrable: bool = False,
-        initdeferred: bool = False,
-        alterInheritability: bool = False,
-        noinherit: bool = False,
-    ) -> None:
+        self, *, conname: str | None = None, alterEnforceability: bool = False, is_enforced: bool = False,
+        alterDeferrability: bool = False, deferrable: bool = False, initdeferred: bool = False,
+        alterInheritability: bool = False, noinherit: bool = False,
+    ) -> None:  # fmt: skip
         self.conname = conname
         self.alterEnforceability = alterEnforceability
         self.is_enforced = is_enforced
@@ -2391,56 +1550,32 @@ class ATAlterConstraint(Node):
 
 class ReplicaIdentityStmt(Node):
     __slots__ = ("identity_type", "name")
-    FIELDS = (
-        ("identity_type", "char", ""),
-        ("name", "string", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("identity_type", "char", ""), ("name", "string", ""),)
 
-    def __init__(
-        self,
-        *,
-        identity_type: str = "\x00",
-        name: str | None = None,
-    ) -> None:
+    def __init__(self, *, identity_type: str = "\x00", name: str | None = None) -> None:
         self.identity_type = identity_type
         self.name = name
 
 
 class AlterCollationStmt(Node):
     __slots__ = ("collname",)
-    FIELDS = (
-        ("collname", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("collname", "list", ""),)
 
-    def __init__(
-        self,
-        *,
-        collname: list[Any] | None = None,
-    ) -> None:
+    def __init__(self, *, collname: list[Any] | None = None) -> None:
         self.collname = [] if collname is None else collname
 
 
 class AlterDomainStmt(Node):
     __slots__ = ("subtype", "typeName", "name", "def_", "behavior", "missing_ok")
-    FIELDS = (
-        ("subtype", "char", ""),
-        ("typeName", "list", ""),
-        ("name", "string", ""),
-        ("def_", "node", ""),
-        ("behavior", "enum:DropBehavior", ""),
-        ("missing_ok", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("subtype", "char", ""), ("typeName", "list", ""), ("name", "string", ""), ("def_", "node", ""),
+        ("behavior", "enum:DropBehavior", ""), ("missing_ok", "bool", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        subtype: str = "\x00",
-        typeName: list[Any] | None = None,
-        name: str | None = None,
-        def_: Any = None,
-        behavior: enums.DropBehavior = enums.DROP_RESTRICT,
-        missing_ok: bool = False,
-    ) -> None:
+        self, *, subtype: str = "\x00", typeName: list[Any] | None = None, name: str | None = None, def_: Any = None,
+        behavior: enums.DropBehavior = enums.DROP_RESTRICT, missing_ok: bool = False,
+    ) -> None:  # fmt: skip
         self.subtype = subtype
         self.typeName = [] if typeName is None else typeName
         self.name = name
@@ -2450,32 +1585,21 @@ class AlterDomainStmt(Node):
 
 
 class GrantStmt(Node):
-    __slots__ = ("is_grant", "targtype", "objtype", "objects", "privileges", "grantees", "grant_option", "grantor", "behavior")
-    FIELDS = (
-        ("is_grant", "bool", ""),
-        ("targtype", "enum:GrantTargetType", ""),
-        ("objtype", "enum:ObjectType", ""),
-        ("objects", "list", ""),
-        ("privileges", "list", ""),
-        ("grantees", "list", ""),
-        ("grant_option", "bool", ""),
-        ("grantor", "node", ""),
-        ("behavior", "enum:DropBehavior", ""),
-    )
+    __slots__ = (
+        "is_grant", "targtype", "objtype", "objects", "privileges", "grantees", "grant_option", "grantor", "behavior",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        ("is_grant", "bool", ""), ("targtype", "enum:GrantTargetType", ""), ("objtype", "enum:ObjectType", ""),
+        ("objects", "list", ""), ("privileges", "list", ""), ("grantees", "list", ""), ("grant_option", "bool", ""),
+        ("grantor", "node", ""), ("behavior", "enum:DropBehavior", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        is_grant: bool = False,
-        targtype: enums.GrantTargetType = enums.ACL_TARGET_OBJECT,
-        objtype: enums.ObjectType = enums.OBJECT_ACCESS_METHOD,
-        objects: list[Any] | None = None,
-        privileges: list[Any] | None = None,
-        grantees: list[Any] | None = None,
-        grant_option: bool = False,
-        grantor: Any = None,
-        behavior: enums.DropBehavior = enums.DROP_RESTRICT,
-    ) -> None:
+        self, *, is_grant: bool = False, targtype: enums.GrantTargetType = enums.ACL_TARGET_OBJECT,
+        objtype: enums.ObjectType = enums.OBJECT_ACCESS_METHOD, objects: list[Any] | None = None,
+        privileges: list[Any] | None = None, grantees: list[Any] | None = None, grant_option: bool = False,
+        grantor: Any = None, behavior: enums.DropBehavior = enums.DROP_RESTRICT,
+    ) -> None:  # fmt: skip
         self.is_grant = is_grant
         self.targtype = targtype
         self.objtype = objtype
@@ -2489,21 +1613,14 @@ class GrantStmt(Node):
 
 class ObjectWithArgs(Node):
     __slots__ = ("objname", "objargs", "objfuncargs", "args_unspecified")
-    FIELDS = (
-        ("objname", "list", ""),
-        ("objargs", "list", ""),
-        ("objfuncargs", "list", ""),
-        ("args_unspecified", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("objname", "list", ""), ("objargs", "list", ""), ("objfuncargs", "list", ""), ("args_unspecified", "bool", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        objname: list[Any] | None = None,
-        objargs: list[Any] | None = None,
-        objfuncargs: list[Any] | None = None,
-        args_unspecified: bool = False,
-    ) -> None:
+        self, *, objname: list[Any] | None = None, objargs: list[Any] | None = None,
+        objfuncargs: list[Any] | None = None, args_unspecified: bool = False,
+    ) -> None:  # fmt: skip
         self.objname = [] if objname is None else objname
         self.objargs = [] if objargs is None else objargs
         self.objfuncargs = [] if objfuncargs is None else objfuncargs
@@ -2512,42 +1629,24 @@ class ObjectWithArgs(Node):
 
 class AccessPriv(Node):
     __slots__ = ("priv_name", "cols")
-    FIELDS = (
-        ("priv_name", "string", ""),
-        ("cols", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("priv_name", "string", ""), ("cols", "list", ""),)
 
-    def __init__(
-        self,
-        *,
-        priv_name: str | None = None,
-        cols: list[Any] | None = None,
-    ) -> None:
+    def __init__(self, *, priv_name: str | None = None, cols: list[Any] | None = None) -> None:
         self.priv_name = priv_name
         self.cols = [] if cols is None else cols
 
 
 class GrantRoleStmt(Node):
     __slots__ = ("granted_roles", "grantee_roles", "is_grant", "opt", "grantor", "behavior")
-    FIELDS = (
-        ("granted_roles", "list", ""),
-        ("grantee_roles", "list", ""),
-        ("is_grant", "bool", ""),
-        ("opt", "list", ""),
-        ("grantor", "node", ""),
-        ("behavior", "enum:DropBehavior", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("granted_roles", "list", ""), ("grantee_roles", "list", ""), ("is_grant", "bool", ""), ("opt", "list", ""),
+        ("grantor", "node", ""), ("behavior", "enum:DropBehavior", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        granted_roles: list[Any] | None = None,
-        grantee_roles: list[Any] | None = None,
-        is_grant: bool = False,
-        opt: list[Any] | None = None,
-        grantor: Any = None,
-        behavior: enums.DropBehavior = enums.DROP_RESTRICT,
-    ) -> None:
+        self, *, granted_roles: list[Any] | None = None, grantee_roles: list[Any] | None = None, is_grant: bool = False,
+        opt: list[Any] | None = None, grantor: Any = None, behavior: enums.DropBehavior = enums.DROP_RESTRICT,
+    ) -> None:  # fmt: skip
         self.granted_roles = [] if granted_roles is None else granted_roles
         self.grantee_roles = [] if grantee_roles is None else grantee_roles
         self.is_grant = is_grant
@@ -2558,46 +1657,25 @@ class GrantRoleStmt(Node):
 
 class AlterDefaultPrivilegesStmt(Node):
     __slots__ = ("options", "action")
-    FIELDS = (
-        ("options", "list", ""),
-        ("action", "node", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("options", "list", ""), ("action", "node", ""),)
 
-    def __init__(
-        self,
-        *,
-        options: list[Any] | None = None,
-        action: Any = None,
-    ) -> None:
+    def __init__(self, *, options: list[Any] | None = None, action: Any = None) -> None:
         self.options = [] if options is None else options
         self.action = action
 
 
 class CopyStmt(Node):
     __slots__ = ("relation", "query", "attlist", "is_from", "is_program", "filename", "options", "whereClause")
-    FIELDS = (
-        ("relation", "node", ""),
-        ("query", "node", ""),
-        ("attlist", "list", ""),
-        ("is_from", "bool", ""),
-        ("is_program", "bool", ""),
-        ("filename", "string", ""),
-        ("options", "list", ""),
-        ("whereClause", "node", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("relation", "node", ""), ("query", "node", ""), ("attlist", "list", ""), ("is_from", "bool", ""),
+        ("is_program", "bool", ""), ("filename", "string", ""), ("options", "list", ""), ("whereClause", "node", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        relation: Any = None,
-        query: Any = None,
-        attlist: list[Any] | None = None,
-        is_from: bool = False,
-        is_program: bool = False,
-        filename: str | None = None,
-        options: list[Any] | None = None,
+        self, *, relation: Any = None, query: Any = None, attlist: list[Any] | None = None, is_from: bool = False,
+        is_program: bool = False, filename: str | None = None, options: list[Any] | None = None,
         whereClause: Any = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.relation = relation
         self.query = query
         self.attlist = [] if attlist is None else attlist
@@ -2610,25 +1688,15 @@ class CopyStmt(Node):
 
 class VariableSetStmt(Node):
     __slots__ = ("kind", "name", "args", "jumble_args", "is_local", "location")
-    FIELDS = (
-        ("kind", "enum:VariableSetKind", ""),
-        ("name", "string", ""),
-        ("args", "list", ""),
-        ("jumble_args", "bool", ""),
-        ("is_local", "bool", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("kind", "enum:VariableSetKind", ""), ("name", "string", ""), ("args", "list", ""), ("jumble_args", "bool", ""),
+        ("is_local", "bool", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        kind: enums.VariableSetKind = enums.VAR_SET_VALUE,
-        name: str | None = None,
-        args: list[Any] | None = None,
-        jumble_args: bool = False,
-        is_local: bool = False,
-        location: int = -1,
-    ) -> None:
+        self, *, kind: enums.VariableSetKind = enums.VAR_SET_VALUE, name: str | None = None,
+        args: list[Any] | None = None, jumble_args: bool = False, is_local: bool = False, location: int = -1,
+    ) -> None:  # fmt: skip
         self.kind = kind
         self.name = name
         self.args = [] if args is None else args
@@ -2639,53 +1707,31 @@ class VariableSetStmt(Node):
 
 class VariableShowStmt(Node):
     __slots__ = ("name",)
-    FIELDS = (
-        ("name", "string", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("name", "string", ""),)
 
-    def __init__(
-        self,
-        *,
-        name: str | None = None,
-    ) -> None:
+    def __init__(self, *, name: str | None = None) -> None:
         self.name = name
 
 
 class CreateStmt(Node):
-    __slots__ = ("relation", "tableElts", "inhRelations", "partbound", "partspec", "ofTypename", "constraints", "nnconstraints", "options", "oncommit", "tablespacename", "accessMethod", "if_not_exists")
-    FIELDS = (
-        ("relation", "node", ""),
-        ("tableElts", "list", ""),
-        ("inhRelations", "list", ""),
-        ("partbound", "node", ""),
-        ("partspec", "node", ""),
-        ("ofTypename", "node", ""),
-        ("constraints", "list", ""),
-        ("nnconstraints", "list", ""),
-        ("options", "list", ""),
-        ("oncommit", "enum:OnCommitAction", ""),
-        ("tablespacename", "string", ""),
-        ("accessMethod", "string", ""),
-        ("if_not_exists", "bool", ""),
-    )
+    __slots__ = (
+        "relation", "tableElts", "inhRelations", "partbound", "partspec", "ofTypename", "constraints", "nnconstraints",
+        "options", "oncommit", "tablespacename", "accessMethod", "if_not_exists",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        ("relation", "node", ""), ("tableElts", "list", ""), ("inhRelations", "list", ""), ("partbound", "node", ""),
+        ("partspec", "node", ""), ("ofTypename", "node", ""), ("constraints", "list", ""),
+        ("nnconstraints", "list", ""), ("options", "list", ""), ("oncommit", "enum:OnCommitAction", ""),
+        ("tablespacename", "string", ""), ("accessMethod", "string", ""), ("if_not_exists", "bool", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        relation: Any = None,
-        tableElts: list[Any] | None = None,
-        inhRelations: list[Any] | None = None,
-        partbound: Any = None,
-        partspec: Any = None,
-        ofTypename: Any = None,
-        constraints: list[Any] | None = None,
-        nnconstraints: list[Any] | None = None,
-        options: list[Any] | None = None,
-        oncommit: enums.OnCommitAction = enums.ONCOMMIT_NOOP,
-        tablespacename: str | None = None,
-        accessMethod: str | None = None,
-        if_not_exists: bool = False,
-    ) -> None:
+        self, *, relation: Any = None, tableElts: list[Any] | None = None, inhRelations: list[Any] | None = None,
+        partbound: Any = None, partspec: Any = None, ofTypename: Any = None, constraints: list[Any] | None = None,
+        nnconstraints: list[Any] | None = None, options: list[Any] | None = None,
+        oncommit: enums.OnCommitAction = enums.ONCOMMIT_NOOP, tablespacename: str | None = None,
+        accessMethod: str | None = None, if_not_exists: bool = False,
+    ) -> None:  # fmt: skip
         self.relation = relation
         self.tableElts = [] if tableElts is None else tableElts
         self.inhRelations = [] if inhRelations is None else inhRelations
@@ -2702,84 +1748,42 @@ class CreateStmt(Node):
 
 
 class Constraint(Node):
-    __slots__ = ("contype", "conname", "deferrable", "initdeferred", "is_enforced", "skip_validation", "initially_valid", "is_no_inherit", "raw_expr", "cooked_expr", "generated_when", "generated_kind", "nulls_not_distinct", "keys", "without_overlaps", "including", "exclusions", "options", "indexname", "indexspace", "reset_default_tblspc", "access_method", "where_clause", "pktable", "fk_attrs", "pk_attrs", "fk_with_period", "pk_with_period", "fk_matchtype", "fk_upd_action", "fk_del_action", "fk_del_set_cols", "old_conpfeqop", "old_pktable_oid", "location")
-    FIELDS = (
-        ("contype", "enum:ConstrType", ""),
-        ("conname", "string", ""),
-        ("deferrable", "bool", ""),
-        ("initdeferred", "bool", ""),
-        ("is_enforced", "bool", ""),
-        ("skip_validation", "bool", ""),
-        ("initially_valid", "bool", ""),
-        ("is_no_inherit", "bool", ""),
-        ("raw_expr", "node", ""),
-        ("cooked_expr", "string", ""),
-        ("generated_when", "char", ""),
-        ("generated_kind", "char", ""),
-        ("nulls_not_distinct", "bool", ""),
-        ("keys", "list", ""),
-        ("without_overlaps", "bool", ""),
-        ("including", "list", ""),
-        ("exclusions", "list", ""),
-        ("options", "list", ""),
-        ("indexname", "string", ""),
-        ("indexspace", "string", ""),
-        ("reset_default_tblspc", "bool", ""),
-        ("access_method", "string", ""),
-        ("where_clause", "node", ""),
-        ("pktable", "node", ""),
-        ("fk_attrs", "list", ""),
-        ("pk_attrs", "list", ""),
-        ("fk_with_period", "bool", ""),
-        ("pk_with_period", "bool", ""),
-        ("fk_matchtype", "char", ""),
-        ("fk_upd_action", "char", ""),
-        ("fk_del_action", "char", ""),
-        ("fk_del_set_cols", "list", ""),
-        ("old_conpfeqop", "list", ""),
-        ("old_pktable_oid", "oid", ""),
-        ("location", "location", ""),
-    )
+    __slots__ = (
+        "contype", "conname", "deferrable", "initdeferred", "is_enforced", "skip_validation", "initially_valid",
+        "is_no_inherit", "raw_expr", "cooked_expr", "generated_when", "generated_kind", "nulls_not_distinct", "keys",
+        "without_overlaps", "including", "exclusions", "options", "indexname", "indexspace", "reset_default_tblspc",
+        "access_method", "where_clause", "pktable", "fk_attrs", "pk_attrs", "fk_with_period", "pk_with_period",
+        "fk_matchtype", "fk_upd_action", "fk_del_action", "fk_del_set_cols", "old_conpfeqop", "old_pktable_oid",
+        "location",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        ("contype", "enum:ConstrType", ""), ("conname", "string", ""), ("deferrable", "bool", ""),
+        ("initdeferred", "bool", ""), ("is_enforced", "bool", ""), ("skip_validation", "bool", ""),
+        ("initially_valid", "bool", ""), ("is_no_inherit", "bool", ""), ("raw_expr", "node", ""),
+        ("cooked_expr", "string", ""), ("generated_when", "char", ""), ("generated_kind", "char", ""),
+        ("nulls_not_distinct", "bool", ""), ("keys", "list", ""), ("without_overlaps", "bool", ""),
+        ("including", "list", ""), ("exclusions", "list", ""), ("options", "list", ""), ("indexname", "string", ""),
+        ("indexspace", "string", ""), ("reset_default_tblspc", "bool", ""), ("access_method", "string", ""),
+        ("where_clause", "node", ""), ("pktable", "node", ""), ("fk_attrs", "list", ""), ("pk_attrs", "list", ""),
+        ("fk_with_period", "bool", ""), ("pk_with_period", "bool", ""), ("fk_matchtype", "char", ""),
+        ("fk_upd_action", "char", ""), ("fk_del_action", "char", ""), ("fk_del_set_cols", "list", ""),
+        ("old_conpfeqop", "list", ""), ("old_pktable_oid", "oid", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        contype: enums.ConstrType = enums.CONSTR_NULL,
-        conname: str | None = None,
-        deferrable: bool = False,
-        initdeferred: bool = False,
-        is_enforced: bool = False,
-        skip_validation: bool = False,
-        initially_valid: bool = False,
-        is_no_inherit: bool = False,
-        raw_expr: Any = None,
-        cooked_expr: str | None = None,
-        generated_when: str = "\x00",
-        generated_kind: str = "\x00",
-        nulls_not_distinct: bool = False,
-        keys: list[Any] | None = None,
-        without_overlaps: bool = False,
-        including: list[Any] | None = None,
-        exclusions: list[Any] | None = None,
-        options: list[Any] | None = None,
-        indexname: str | None = None,
-        indexspace: str | None = None,
-        reset_default_tblspc: bool = False,
-        access_method: str | None = None,
-        where_clause: Any = None,
-        pktable: Any = None,
-        fk_attrs: list[Any] | None = None,
-        pk_attrs: list[Any] | None = None,
-        fk_with_period: bool = False,
-        pk_with_period: bool = False,
-        fk_matchtype: str = "\x00",
-        fk_upd_action: str = "\x00",
-        fk_del_action: str = "\x00",
-        fk_del_set_cols: list[Any] | None = None,
-        old_conpfeqop: list[Any] | None = None,
-        old_pktable_oid: int = 0,
-        location: int = -1,
-    ) -> None:
+        self, *, contype: enums.ConstrType = enums.CONSTR_NULL, conname: str | None = None, deferrable: bool = False,
+        initdeferred: bool = False, is_enforced: bool = False, skip_validation: bool = False,
+        initially_valid: bool = False, is_no_inherit: bool = False, raw_expr: Any = None,
+        cooked_expr: str | None = None, generated_when: str = "\x00", generated_kind: str = "\x00",
+        nulls_not_distinct: bool = False, keys: list[Any] | None = None, without_overlaps: bool = False,
+        including: list[Any] | None = None, exclusions: list[Any] | None = None, options: list[Any] | None = None,
+        indexname: str | None = None, indexspace: str | None = None, reset_default_tblspc: bool = False,
+        access_method: str | None = None, where_clause: Any = None, pktable: Any = None,
+        fk_attrs: list[Any] | None = None, pk_attrs: list[Any] | None = None, fk_with_period: bool = False,
+        pk_with_period: bool = False, fk_matchtype: str = "\x00", fk_upd_action: str = "\x00",
+        fk_del_action: str = "\x00", fk_del_set_cols: list[Any] | None = None, old_conpfeqop: list[Any] | None = None,
+        old_pktable_oid: int = 0, location: int = -1,
+    ) -> None:  # fmt: skip
         self.contype = contype
         self.conname = conname
         self.deferrable = deferrable
@@ -2819,21 +1823,14 @@ class Constraint(Node):
 
 class CreateTableSpaceStmt(Node):
     __slots__ = ("tablespacename", "owner", "location", "options")
-    FIELDS = (
-        ("tablespacename", "string", ""),
-        ("owner", "node", ""),
-        ("location", "string", ""),
-        ("options", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("tablespacename", "string", ""), ("owner", "node", ""), ("location", "string", ""), ("options", "list", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        tablespacename: str | None = None,
-        owner: Any = None,
-        location: str | None = None,
+        self, *, tablespacename: str | None = None, owner: Any = None, location: str | None = None,
         options: list[Any] | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.tablespacename = tablespacename
         self.owner = owner
         self.location = location
@@ -2842,36 +1839,20 @@ class CreateTableSpaceStmt(Node):
 
 class DropTableSpaceStmt(Node):
     __slots__ = ("tablespacename", "missing_ok")
-    FIELDS = (
-        ("tablespacename", "string", ""),
-        ("missing_ok", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("tablespacename", "string", ""), ("missing_ok", "bool", ""),)
 
-    def __init__(
-        self,
-        *,
-        tablespacename: str | None = None,
-        missing_ok: bool = False,
-    ) -> None:
+    def __init__(self, *, tablespacename: str | None = None, missing_ok: bool = False) -> None:
         self.tablespacename = tablespacename
         self.missing_ok = missing_ok
 
 
 class AlterTableSpaceOptionsStmt(Node):
     __slots__ = ("tablespacename", "options", "isReset")
-    FIELDS = (
-        ("tablespacename", "string", ""),
-        ("options", "list", ""),
-        ("isReset", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("tablespacename", "string", ""), ("options", "list", ""), ("isReset", "bool", ""),)
 
     def __init__(
-        self,
-        *,
-        tablespacename: str | None = None,
-        options: list[Any] | None = None,
-        isReset: bool = False,
-    ) -> None:
+        self, *, tablespacename: str | None = None, options: list[Any] | None = None, isReset: bool = False,
+    ) -> None:  # fmt: skip
         self.tablespacename = tablespacename
         self.options = [] if options is None else options
         self.isReset = isReset
@@ -2879,23 +1860,15 @@ class AlterTableSpaceOptionsStmt(Node):
 
 class AlterTableMoveAllStmt(Node):
     __slots__ = ("orig_tablespacename", "objtype", "roles", "new_tablespacename", "nowait")
-    FIELDS = (
-        ("orig_tablespacename", "string", ""),
-        ("objtype", "enum:ObjectType", ""),
-        ("roles", "list", ""),
-        ("new_tablespacename", "string", ""),
-        ("nowait", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("orig_tablespacename", "string", ""), ("objtype", "enum:ObjectType", ""), ("roles", "list", ""),
+        ("new_tablespacename", "string", ""), ("nowait", "bool", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        orig_tablespacename: str | None = None,
-        objtype: enums.ObjectType = enums.OBJECT_ACCESS_METHOD,
-        roles: list[Any] | None = None,
-        new_tablespacename: str | None = None,
-        nowait: bool = False,
-    ) -> None:
+        self, *, orig_tablespacename: str | None = None, objtype: enums.ObjectType = enums.OBJECT_ACCESS_METHOD,
+        roles: list[Any] | None = None, new_tablespacename: str | None = None, nowait: bool = False,
+    ) -> None:  # fmt: skip
         self.orig_tablespacename = orig_tablespacename
         self.objtype = objtype
         self.roles = [] if roles is None else roles
@@ -2905,19 +1878,11 @@ class AlterTableMoveAllStmt(Node):
 
 class CreateExtensionStmt(Node):
     __slots__ = ("extname", "if_not_exists", "options")
-    FIELDS = (
-        ("extname", "string", ""),
-        ("if_not_exists", "bool", ""),
-        ("options", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("extname", "string", ""), ("if_not_exists", "bool", ""), ("options", "list", ""),)
 
     def __init__(
-        self,
-        *,
-        extname: str | None = None,
-        if_not_exists: bool = False,
-        options: list[Any] | None = None,
-    ) -> None:
+        self, *, extname: str | None = None, if_not_exists: bool = False, options: list[Any] | None = None,
+    ) -> None:  # fmt: skip
         self.extname = extname
         self.if_not_exists = if_not_exists
         self.options = [] if options is None else options
@@ -2925,38 +1890,23 @@ class CreateExtensionStmt(Node):
 
 class AlterExtensionStmt(Node):
     __slots__ = ("extname", "options")
-    FIELDS = (
-        ("extname", "string", ""),
-        ("options", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("extname", "string", ""), ("options", "list", ""),)
 
-    def __init__(
-        self,
-        *,
-        extname: str | None = None,
-        options: list[Any] | None = None,
-    ) -> None:
+    def __init__(self, *, extname: str | None = None, options: list[Any] | None = None) -> None:
         self.extname = extname
         self.options = [] if options is None else options
 
 
 class AlterExtensionContentsStmt(Node):
     __slots__ = ("extname", "action", "objtype", "object")
-    FIELDS = (
-        ("extname", "string", ""),
-        ("action", "int", ""),
-        ("objtype", "enum:ObjectType", ""),
-        ("object", "node", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("extname", "string", ""), ("action", "int", ""), ("objtype", "enum:ObjectType", ""), ("object", "node", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        extname: str | None = None,
-        action: int = 0,
-        objtype: enums.ObjectType = enums.OBJECT_ACCESS_METHOD,
+        self, *, extname: str | None = None, action: int = 0, objtype: enums.ObjectType = enums.OBJECT_ACCESS_METHOD,
         object: Any = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.extname = extname
         self.action = action
         self.objtype = objtype
@@ -2965,19 +1915,11 @@ class AlterExtensionContentsStmt(Node):
 
 class CreateFdwStmt(Node):
     __slots__ = ("fdwname", "func_options", "options")
-    FIELDS = (
-        ("fdwname", "string", ""),
-        ("func_options", "list", ""),
-        ("options", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("fdwname", "string", ""), ("func_options", "list", ""), ("options", "list", ""),)
 
     def __init__(
-        self,
-        *,
-        fdwname: str | None = None,
-        func_options: list[Any] | None = None,
-        options: list[Any] | None = None,
-    ) -> None:
+        self, *, fdwname: str | None = None, func_options: list[Any] | None = None, options: list[Any] | None = None,
+    ) -> None:  # fmt: skip
         self.fdwname = fdwname
         self.func_options = [] if func_options is None else func_options
         self.options = [] if options is None else options
@@ -2985,19 +1927,11 @@ class CreateFdwStmt(Node):
 
 class AlterFdwStmt(Node):
     __slots__ = ("fdwname", "func_options", "options")
-    FIELDS = (
-        ("fdwname", "string", ""),
-        ("func_options", "list", ""),
-        ("options", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("fdwname", "string", ""), ("func_options", "list", ""), ("options", "list", ""),)
 
     def __init__(
-        self,
-        *,
-        fdwname: str | None = None,
-        func_options: list[Any] | None = None,
-        options: list[Any] | None = None,
-    ) -> None:
+        self, *, fdwname: str | None = None, func_options: list[Any] | None = None, options: list[Any] | None = None,
+    ) -> None:  # fmt: skip
         self.fdwname = fdwname
         self.func_options = [] if func_options is None else func_options
         self.options = [] if options is None else options
@@ -3005,25 +1939,15 @@ class AlterFdwStmt(Node):
 
 class CreateForeignServerStmt(Node):
     __slots__ = ("servername", "servertype", "version", "fdwname", "if_not_exists", "options")
-    FIELDS = (
-        ("servername", "string", ""),
-        ("servertype", "string", ""),
-        ("version", "string", ""),
-        ("fdwname", "string", ""),
-        ("if_not_exists", "bool", ""),
-        ("options", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("servername", "string", ""), ("servertype", "string", ""), ("version", "string", ""),
+        ("fdwname", "string", ""), ("if_not_exists", "bool", ""), ("options", "list", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        servername: str | None = None,
-        servertype: str | None = None,
-        version: str | None = None,
-        fdwname: str | None = None,
-        if_not_exists: bool = False,
-        options: list[Any] | None = None,
-    ) -> None:
+        self, *, servername: str | None = None, servertype: str | None = None, version: str | None = None,
+        fdwname: str | None = None, if_not_exists: bool = False, options: list[Any] | None = None,
+    ) -> None:  # fmt: skip
         self.servername = servername
         self.servertype = servertype
         self.version = version
@@ -3034,21 +1958,14 @@ class CreateForeignServerStmt(Node):
 
 class AlterForeignServerStmt(Node):
     __slots__ = ("servername", "version", "options", "has_version")
-    FIELDS = (
-        ("servername", "string", ""),
-        ("version", "string", ""),
-        ("options", "list", ""),
-        ("has_version", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("servername", "string", ""), ("version", "string", ""), ("options", "list", ""), ("has_version", "bool", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        servername: str | None = None,
-        version: str | None = None,
-        options: list[Any] | None = None,
+        self, *, servername: str | None = None, version: str | None = None, options: list[Any] | None = None,
         has_version: bool = False,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.servername = servername
         self.version = version
         self.options = [] if options is None else options
@@ -3057,21 +1974,14 @@ class AlterForeignServerStmt(Node):
 
 class CreateUserMappingStmt(Node):
     __slots__ = ("user", "servername", "if_not_exists", "options")
-    FIELDS = (
-        ("user", "node", ""),
-        ("servername", "string", ""),
-        ("if_not_exists", "bool", ""),
-        ("options", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("user", "node", ""), ("servername", "string", ""), ("if_not_exists", "bool", ""), ("options", "list", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        user: Any = None,
-        servername: str | None = None,
-        if_not_exists: bool = False,
+        self, *, user: Any = None, servername: str | None = None, if_not_exists: bool = False,
         options: list[Any] | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.user = user
         self.servername = servername
         self.if_not_exists = if_not_exists
@@ -3080,19 +1990,9 @@ class CreateUserMappingStmt(Node):
 
 class AlterUserMappingStmt(Node):
     __slots__ = ("user", "servername", "options")
-    FIELDS = (
-        ("user", "node", ""),
-        ("servername", "string", ""),
-        ("options", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("user", "node", ""), ("servername", "string", ""), ("options", "list", ""),)
 
-    def __init__(
-        self,
-        *,
-        user: Any = None,
-        servername: str | None = None,
-        options: list[Any] | None = None,
-    ) -> None:
+    def __init__(self, *, user: Any = None, servername: str | None = None, options: list[Any] | None = None) -> None:
         self.user = user
         self.servername = servername
         self.options = [] if options is None else options
@@ -3100,19 +2000,9 @@ class AlterUserMappingStmt(Node):
 
 class DropUserMappingStmt(Node):
     __slots__ = ("user", "servername", "missing_ok")
-    FIELDS = (
-        ("user", "node", ""),
-        ("servername", "string", ""),
-        ("missing_ok", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("user", "node", ""), ("servername", "string", ""), ("missing_ok", "bool", ""),)
 
-    def __init__(
-        self,
-        *,
-        user: Any = None,
-        servername: str | None = None,
-        missing_ok: bool = False,
-    ) -> None:
+    def __init__(self, *, user: Any = None, servername: str | None = None, missing_ok: bool = False) -> None:
         self.user = user
         self.servername = servername
         self.missing_ok = missing_ok
@@ -3120,25 +2010,16 @@ class DropUserMappingStmt(Node):
 
 class ImportForeignSchemaStmt(Node):
     __slots__ = ("server_name", "remote_schema", "local_schema", "list_type", "table_list", "options")
-    FIELDS = (
-        ("server_name", "string", ""),
-        ("remote_schema", "string", ""),
-        ("local_schema", "string", ""),
-        ("list_type", "enum:ImportForeignSchemaType", ""),
-        ("table_list", "list", ""),
-        ("options", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("server_name", "string", ""), ("remote_schema", "string", ""), ("local_schema", "string", ""),
+        ("list_type", "enum:ImportForeignSchemaType", ""), ("table_list", "list", ""), ("options", "list", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        server_name: str | None = None,
-        remote_schema: str | None = None,
-        local_schema: str | None = None,
-        list_type: enums.ImportForeignSchemaType = enums.FDW_IMPORT_SCHEMA_ALL,
-        table_list: list[Any] | None = None,
+        self, *, server_name: str | None = None, remote_schema: str | None = None, local_schema: str | None = None,
+        list_type: enums.ImportForeignSchemaType = enums.FDW_IMPORT_SCHEMA_ALL, table_list: list[Any] | None = None,
         options: list[Any] | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.server_name = server_name
         self.remote_schema = remote_schema
         self.local_schema = local_schema
@@ -3149,27 +2030,15 @@ class ImportForeignSchemaStmt(Node):
 
 class CreatePolicyStmt(Node):
     __slots__ = ("policy_name", "table", "cmd_name", "permissive", "roles", "qual", "with_check")
-    FIELDS = (
-        ("policy_name", "string", ""),
-        ("table", "node", ""),
-        ("cmd_name", "string", ""),
-        ("permissive", "bool", ""),
-        ("roles", "list", ""),
-        ("qual", "node", ""),
-        ("with_check", "node", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("policy_name", "string", ""), ("table", "node", ""), ("cmd_name", "string", ""), ("permissive", "bool", ""),
+        ("roles", "list", ""), ("qual", "node", ""), ("with_check", "node", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        policy_name: str | None = None,
-        table: Any = None,
-        cmd_name: str | None = None,
-        permissive: bool = False,
-        roles: list[Any] | None = None,
-        qual: Any = None,
-        with_check: Any = None,
-    ) -> None:
+        self, *, policy_name: str | None = None, table: Any = None, cmd_name: str | None = None,
+        permissive: bool = False, roles: list[Any] | None = None, qual: Any = None, with_check: Any = None,
+    ) -> None:  # fmt: skip
         self.policy_name = policy_name
         self.table = table
         self.cmd_name = cmd_name
@@ -3181,23 +2050,15 @@ class CreatePolicyStmt(Node):
 
 class AlterPolicyStmt(Node):
     __slots__ = ("policy_name", "table", "roles", "qual", "with_check")
-    FIELDS = (
-        ("policy_name", "string", ""),
-        ("table", "node", ""),
-        ("roles", "list", ""),
-        ("qual", "node", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("policy_name", "string", ""), ("table", "node", ""), ("roles", "list", ""), ("qual", "node", ""),
         ("with_check", "node", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        policy_name: str | None = None,
-        table: Any = None,
-        roles: list[Any] | None = None,
-        qual: Any = None,
+        self, *, policy_name: str | None = None, table: Any = None, roles: list[Any] | None = None, qual: Any = None,
         with_check: Any = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.policy_name = policy_name
         self.table = table
         self.roles = [] if roles is None else roles
@@ -3207,63 +2068,35 @@ class AlterPolicyStmt(Node):
 
 class CreateAmStmt(Node):
     __slots__ = ("amname", "handler_name", "amtype")
-    FIELDS = (
-        ("amname", "string", ""),
-        ("handler_name", "list", ""),
-        ("amtype", "char", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("amname", "string", ""), ("handler_name", "list", ""), ("amtype", "char", ""),)
 
     def __init__(
-        self,
-        *,
-        amname: str | None = None,
-        handler_name: list[Any] | None = None,
-        amtype: str = "\x00",
-    ) -> None:
+        self, *, amname: str | None = None, handler_name: list[Any] | None = None, amtype: str = "\x00",
+    ) -> None:  # fmt: skip
         self.amname = amname
         self.handler_name = [] if handler_name is None else handler_name
         self.amtype = amtype
 
 
 class CreateTrigStmt(Node):
-    __slots__ = ("replace", "isconstraint", "trigname", "relation", "funcname", "args", "row", "timing", "events", "columns", "whenClause", "transitionRels", "deferrable", "initdeferred", "constrrel")
-    FIELDS = (
-        ("replace", "bool", ""),
-        ("isconstraint", "bool", ""),
-        ("trigname", "string", ""),
-        ("relation", "node", ""),
-        ("funcname", "list", ""),
-        ("args", "list", ""),
-        ("row", "bool", ""),
-        ("timing", "int", ""),
-        ("events", "int", ""),
-        ("columns", "list", ""),
-        ("whenClause", "node", ""),
-        ("transitionRels", "list", ""),
-        ("deferrable", "bool", ""),
-        ("initdeferred", "bool", ""),
-        ("constrrel", "node", ""),
-    )
+    __slots__ = (
+        "replace", "isconstraint", "trigname", "relation", "funcname", "args", "row", "timing", "events", "columns",
+        "whenClause", "transitionRels", "deferrable", "initdeferred", "constrrel",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        ("replace", "bool", ""), ("isconstraint", "bool", ""), ("trigname", "string", ""), ("relation", "node", ""),
+        ("funcname", "list", ""), ("args", "list", ""), ("row", "bool", ""), ("timing", "int", ""),
+        ("events", "int", ""), ("columns", "list", ""), ("whenClause", "node", ""), ("transitionRels", "list", ""),
+        ("deferrable", "bool", ""), ("initdeferred", "bool", ""), ("constrrel", "node", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        replace: bool = False,
-        isconstraint: bool = False,
-        trigname: str | None = None,
-        relation: Any = None,
-        funcname: list[Any] | None = None,
-        args: list[Any] | None = None,
-        row: bool = False,
-        timing: int = 0,
-        events: int = 0,
-        columns: list[Any] | None = None,
-        whenClause: Any = None,
-        transitionRels: list[Any] | None = None,
-        deferrable: bool = False,
-        initdeferred: bool = False,
+        self, *, replace: bool = False, isconstraint: bool = False, trigname: str | None = None, relation: Any = None,
+        funcname: list[Any] | None = None, args: list[Any] | None = None, row: bool = False, timing: int = 0,
+        events: int = 0, columns: list[Any] | None = None, whenClause: Any = None,
+        transitionRels: list[Any] | None = None, deferrable: bool = False, initdeferred: bool = False,
         constrrel: Any = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.replace = replace
         self.isconstraint = isconstraint
         self.trigname = trigname
@@ -3283,21 +2116,14 @@ class CreateTrigStmt(Node):
 
 class CreateEventTrigStmt(Node):
     __slots__ = ("trigname", "eventname", "whenclause", "funcname")
-    FIELDS = (
-        ("trigname", "string", ""),
-        ("eventname", "string", ""),
-        ("whenclause", "list", ""),
-        ("funcname", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("trigname", "string", ""), ("eventname", "string", ""), ("whenclause", "list", ""), ("funcname", "list", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        trigname: str | None = None,
-        eventname: str | None = None,
-        whenclause: list[Any] | None = None,
+        self, *, trigname: str | None = None, eventname: str | None = None, whenclause: list[Any] | None = None,
         funcname: list[Any] | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.trigname = trigname
         self.eventname = eventname
         self.whenclause = [] if whenclause is None else whenclause
@@ -3306,42 +2132,24 @@ class CreateEventTrigStmt(Node):
 
 class AlterEventTrigStmt(Node):
     __slots__ = ("trigname", "tgenabled")
-    FIELDS = (
-        ("trigname", "string", ""),
-        ("tgenabled", "char", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("trigname", "string", ""), ("tgenabled", "char", ""),)
 
-    def __init__(
-        self,
-        *,
-        trigname: str | None = None,
-        tgenabled: str = "\x00",
-    ) -> None:
+    def __init__(self, *, trigname: str | None = None, tgenabled: str = "\x00") -> None:
         self.trigname = trigname
         self.tgenabled = tgenabled
 
 
 class CreatePLangStmt(Node):
     __slots__ = ("replace", "plname", "plhandler", "plinline", "plvalidator", "pltrusted")
-    FIELDS = (
-        ("replace", "bool", ""),
-        ("plname", "string", ""),
-        ("plhandler", "list", ""),
-        ("plinline", "list", ""),
-        ("plvalidator", "list", ""),
-        ("pltrusted", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("replace", "bool", ""), ("plname", "string", ""), ("plhandler", "list", ""), ("plinline", "list", ""),
+        ("plvalidator", "list", ""), ("pltrusted", "bool", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        replace: bool = False,
-        plname: str | None = None,
-        plhandler: list[Any] | None = None,
-        plinline: list[Any] | None = None,
-        plvalidator: list[Any] | None = None,
-        pltrusted: bool = False,
-    ) -> None:
+        self, *, replace: bool = False, plname: str | None = None, plhandler: list[Any] | None = None,
+        plinline: list[Any] | None = None, plvalidator: list[Any] | None = None, pltrusted: bool = False,
+    ) -> None:  # fmt: skip
         self.replace = replace
         self.plname = plname
         self.plhandler = [] if plhandler is None else plhandler
@@ -3352,19 +2160,14 @@ class CreatePLangStmt(Node):
 
 class CreateRoleStmt(Node):
     __slots__ = ("stmt_type", "role", "options")
-    FIELDS = (
-        ("stmt_type", "enum:RoleStmtType", ""),
-        ("role", "string", ""),
-        ("options", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("stmt_type", "enum:RoleStmtType", ""), ("role", "string", ""), ("options", "list", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        stmt_type: enums.RoleStmtType = enums.ROLESTMT_ROLE,
-        role: str | None = None,
+        self, *, stmt_type: enums.RoleStmtType = enums.ROLESTMT_ROLE, role: str | None = None,
         options: list[Any] | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.stmt_type = stmt_type
         self.role = role
         self.options = [] if options is None else options
@@ -3372,19 +2175,9 @@ class CreateRoleStmt(Node):
 
 class AlterRoleStmt(Node):
     __slots__ = ("role", "options", "action")
-    FIELDS = (
-        ("role", "node", ""),
-        ("options", "list", ""),
-        ("action", "int", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("role", "node", ""), ("options", "list", ""), ("action", "int", ""),)
 
-    def __init__(
-        self,
-        *,
-        role: Any = None,
-        options: list[Any] | None = None,
-        action: int = 0,
-    ) -> None:
+    def __init__(self, *, role: Any = None, options: list[Any] | None = None, action: int = 0) -> None:
         self.role = role
         self.options = [] if options is None else options
         self.action = action
@@ -3392,19 +2185,9 @@ class AlterRoleStmt(Node):
 
 class AlterRoleSetStmt(Node):
     __slots__ = ("role", "database", "setstmt")
-    FIELDS = (
-        ("role", "node", ""),
-        ("database", "string", ""),
-        ("setstmt", "node", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("role", "node", ""), ("database", "string", ""), ("setstmt", "node", ""),)
 
-    def __init__(
-        self,
-        *,
-        role: Any = None,
-        database: str | None = None,
-        setstmt: Any = None,
-    ) -> None:
+    def __init__(self, *, role: Any = None, database: str | None = None, setstmt: Any = None) -> None:
         self.role = role
         self.database = database
         self.setstmt = setstmt
@@ -3412,40 +2195,24 @@ class AlterRoleSetStmt(Node):
 
 class DropRoleStmt(Node):
     __slots__ = ("roles", "missing_ok")
-    FIELDS = (
-        ("roles", "list", ""),
-        ("missing_ok", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("roles", "list", ""), ("missing_ok", "bool", ""),)
 
-    def __init__(
-        self,
-        *,
-        roles: list[Any] | None = None,
-        missing_ok: bool = False,
-    ) -> None:
+    def __init__(self, *, roles: list[Any] | None = None, missing_ok: bool = False) -> None:
         self.roles = [] if roles is None else roles
         self.missing_ok = missing_ok
 
 
 class CreateSeqStmt(Node):
     __slots__ = ("sequence", "options", "ownerId", "for_identity", "if_not_exists")
-    FIELDS = (
-        ("sequence", "node", ""),
-        ("options", "list", ""),
-        ("ownerId", "oid", ""),
-        ("for_identity", "bool", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("sequence", "node", ""), ("options", "list", ""), ("ownerId", "oid", ""), ("for_identity", "bool", ""),
         ("if_not_exists", "bool", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        sequence: Any = None,
-        options: list[Any] | None = None,
-        ownerId: int = 0,
-        for_identity: bool = False,
+        self, *, sequence: Any = None, options: list[Any] | None = None, ownerId: int = 0, for_identity: bool = False,
         if_not_exists: bool = False,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.sequence = sequence
         self.options = [] if options is None else options
         self.ownerId = ownerId
@@ -3455,21 +2222,14 @@ class CreateSeqStmt(Node):
 
 class AlterSeqStmt(Node):
     __slots__ = ("sequence", "options", "for_identity", "missing_ok")
-    FIELDS = (
-        ("sequence", "node", ""),
-        ("options", "list", ""),
-        ("for_identity", "bool", ""),
-        ("missing_ok", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("sequence", "node", ""), ("options", "list", ""), ("for_identity", "bool", ""), ("missing_ok", "bool", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        sequence: Any = None,
-        options: list[Any] | None = None,
-        for_identity: bool = False,
+        self, *, sequence: Any = None, options: list[Any] | None = None, for_identity: bool = False,
         missing_ok: bool = False,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.sequence = sequence
         self.options = [] if options is None else options
         self.for_identity = for_identity
@@ -3478,27 +2238,16 @@ class AlterSeqStmt(Node):
 
 class DefineStmt(Node):
     __slots__ = ("kind", "oldstyle", "defnames", "args", "definition", "if_not_exists", "replace")
-    FIELDS = (
-        ("kind", "enum:ObjectType", ""),
-        ("oldstyle", "bool", ""),
-        ("defnames", "list", ""),
-        ("args", "list", ""),
-        ("definition", "list", ""),
-        ("if_not_exists", "bool", ""),
-        ("replace", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("kind", "enum:ObjectType", ""), ("oldstyle", "bool", ""), ("defnames", "list", ""), ("args", "list", ""),
+        ("definition", "list", ""), ("if_not_exists", "bool", ""), ("replace", "bool", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        kind: enums.ObjectType = enums.OBJECT_ACCESS_METHOD,
-        oldstyle: bool = False,
-        defnames: list[Any] | None = None,
-        args: list[Any] | None = None,
-        definition: list[Any] | None = None,
-        if_not_exists: bool = False,
-        replace: bool = False,
-    ) -> None:
+        self, *, kind: enums.ObjectType = enums.OBJECT_ACCESS_METHOD, oldstyle: bool = False,
+        defnames: list[Any] | None = None, args: list[Any] | None = None, definition: list[Any] | None = None,
+        if_not_exists: bool = False, replace: bool = False,
+    ) -> None:  # fmt: skip
         self.kind = kind
         self.oldstyle = oldstyle
         self.defnames = [] if defnames is None else defnames
@@ -3510,21 +2259,14 @@ class DefineStmt(Node):
 
 class CreateDomainStmt(Node):
     __slots__ = ("domainname", "typeName", "collClause", "constraints")
-    FIELDS = (
-        ("domainname", "list", ""),
-        ("typeName", "node", ""),
-        ("collClause", "node", ""),
-        ("constraints", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("domainname", "list", ""), ("typeName", "node", ""), ("collClause", "node", ""), ("constraints", "list", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        domainname: list[Any] | None = None,
-        typeName: Any = None,
-        collClause: Any = None,
+        self, *, domainname: list[Any] | None = None, typeName: Any = None, collClause: Any = None,
         constraints: list[Any] | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.domainname = [] if domainname is None else domainname
         self.typeName = typeName
         self.collClause = collClause
@@ -3533,25 +2275,15 @@ class CreateDomainStmt(Node):
 
 class CreateOpClassStmt(Node):
     __slots__ = ("opclassname", "opfamilyname", "amname", "datatype", "items", "isDefault")
-    FIELDS = (
-        ("opclassname", "list", ""),
-        ("opfamilyname", "list", ""),
-        ("amname", "string", ""),
-        ("datatype", "node", ""),
-        ("items", "list", ""),
-        ("isDefault", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("opclassname", "list", ""), ("opfamilyname", "list", ""), ("amname", "string", ""), ("datatype", "node", ""),
+        ("items", "list", ""), ("isDefault", "bool", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        opclassname: list[Any] | None = None,
-        opfamilyname: list[Any] | None = None,
-        amname: str | None = None,
-        datatype: Any = None,
-        items: list[Any] | None = None,
-        isDefault: bool = False,
-    ) -> None:
+        self, *, opclassname: list[Any] | None = None, opfamilyname: list[Any] | None = None, amname: str | None = None,
+        datatype: Any = None, items: list[Any] | None = None, isDefault: bool = False,
+    ) -> None:  # fmt: skip
         self.opclassname = [] if opclassname is None else opclassname
         self.opfamilyname = [] if opfamilyname is None else opfamilyname
         self.amname = amname
@@ -3562,25 +2294,15 @@ class CreateOpClassStmt(Node):
 
 class CreateOpClassItem(Node):
     __slots__ = ("itemtype", "name", "number", "order_family", "class_args", "storedtype")
-    FIELDS = (
-        ("itemtype", "int", ""),
-        ("name", "node", ""),
-        ("number", "int", ""),
-        ("order_family", "list", ""),
-        ("class_args", "list", ""),
-        ("storedtype", "node", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("itemtype", "int", ""), ("name", "node", ""), ("number", "int", ""), ("order_family", "list", ""),
+        ("class_args", "list", ""), ("storedtype", "node", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        itemtype: int = 0,
-        name: Any = None,
-        number: int = 0,
-        order_family: list[Any] | None = None,
-        class_args: list[Any] | None = None,
-        storedtype: Any = None,
-    ) -> None:
+        self, *, itemtype: int = 0, name: Any = None, number: int = 0, order_family: list[Any] | None = None,
+        class_args: list[Any] | None = None, storedtype: Any = None,
+    ) -> None:  # fmt: skip
         self.itemtype = itemtype
         self.name = name
         self.number = number
@@ -3591,38 +2313,23 @@ class CreateOpClassItem(Node):
 
 class CreateOpFamilyStmt(Node):
     __slots__ = ("opfamilyname", "amname")
-    FIELDS = (
-        ("opfamilyname", "list", ""),
-        ("amname", "string", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("opfamilyname", "list", ""), ("amname", "string", ""),)
 
-    def __init__(
-        self,
-        *,
-        opfamilyname: list[Any] | None = None,
-        amname: str | None = None,
-    ) -> None:
+    def __init__(self, *, opfamilyname: list[Any] | None = None, amname: str | None = None) -> None:
         self.opfamilyname = [] if opfamilyname is None else opfamilyname
         self.amname = amname
 
 
 class AlterOpFamilyStmt(Node):
     __slots__ = ("opfamilyname", "amname", "isDrop", "items")
-    FIELDS = (
-        ("opfamilyname", "list", ""),
-        ("amname", "string", ""),
-        ("isDrop", "bool", ""),
-        ("items", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("opfamilyname", "list", ""), ("amname", "string", ""), ("isDrop", "bool", ""), ("items", "list", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        opfamilyname: list[Any] | None = None,
-        amname: str | None = None,
-        isDrop: bool = False,
+        self, *, opfamilyname: list[Any] | None = None, amname: str | None = None, isDrop: bool = False,
         items: list[Any] | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.opfamilyname = [] if opfamilyname is None else opfamilyname
         self.amname = amname
         self.isDrop = isDrop
@@ -3631,23 +2338,15 @@ class AlterOpFamilyStmt(Node):
 
 class DropStmt(Node):
     __slots__ = ("objects", "removeType", "behavior", "missing_ok", "concurrent")
-    FIELDS = (
-        ("objects", "list", ""),
-        ("removeType", "enum:ObjectType", ""),
-        ("behavior", "enum:DropBehavior", ""),
-        ("missing_ok", "bool", ""),
-        ("concurrent", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("objects", "list", ""), ("removeType", "enum:ObjectType", ""), ("behavior", "enum:DropBehavior", ""),
+        ("missing_ok", "bool", ""), ("concurrent", "bool", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        objects: list[Any] | None = None,
-        removeType: enums.ObjectType = enums.OBJECT_ACCESS_METHOD,
-        behavior: enums.DropBehavior = enums.DROP_RESTRICT,
-        missing_ok: bool = False,
-        concurrent: bool = False,
-    ) -> None:
+        self, *, objects: list[Any] | None = None, removeType: enums.ObjectType = enums.OBJECT_ACCESS_METHOD,
+        behavior: enums.DropBehavior = enums.DROP_RESTRICT, missing_ok: bool = False, concurrent: bool = False,
+    ) -> None:  # fmt: skip
         self.objects = [] if objects is None else objects
         self.removeType = removeType
         self.behavior = behavior
@@ -3657,19 +2356,14 @@ class DropStmt(Node):
 
 class TruncateStmt(Node):
     __slots__ = ("relations", "restart_seqs", "behavior")
-    FIELDS = (
-        ("relations", "list", ""),
-        ("restart_seqs", "bool", ""),
-        ("behavior", "enum:DropBehavior", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("relations", "list", ""), ("restart_seqs", "bool", ""), ("behavior", "enum:DropBehavior", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        relations: list[Any] | None = None,
-        restart_seqs: bool = False,
+        self, *, relations: list[Any] | None = None, restart_seqs: bool = False,
         behavior: enums.DropBehavior = enums.DROP_RESTRICT,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.relations = [] if relations is None else relations
         self.restart_seqs = restart_seqs
         self.behavior = behavior
@@ -3677,19 +2371,13 @@ class TruncateStmt(Node):
 
 class CommentStmt(Node):
     __slots__ = ("objtype", "object", "comment")
-    FIELDS = (
-        ("objtype", "enum:ObjectType", ""),
-        ("object", "node", ""),
-        ("comment", "string", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("objtype", "enum:ObjectType", ""), ("object", "node", ""), ("comment", "string", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        objtype: enums.ObjectType = enums.OBJECT_ACCESS_METHOD,
-        object: Any = None,
-        comment: str | None = None,
-    ) -> None:
+        self, *, objtype: enums.ObjectType = enums.OBJECT_ACCESS_METHOD, object: Any = None, comment: str | None = None,
+    ) -> None:  # fmt: skip
         self.objtype = objtype
         self.object = object
         self.comment = comment
@@ -3697,21 +2385,14 @@ class CommentStmt(Node):
 
 class SecLabelStmt(Node):
     __slots__ = ("objtype", "object", "provider", "label")
-    FIELDS = (
-        ("objtype", "enum:ObjectType", ""),
-        ("object", "node", ""),
-        ("provider", "string", ""),
-        ("label", "string", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("objtype", "enum:ObjectType", ""), ("object", "node", ""), ("provider", "string", ""), ("label", "string", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        objtype: enums.ObjectType = enums.OBJECT_ACCESS_METHOD,
-        object: Any = None,
-        provider: str | None = None,
-        label: str | None = None,
-    ) -> None:
+        self, *, objtype: enums.ObjectType = enums.OBJECT_ACCESS_METHOD, object: Any = None,
+        provider: str | None = None, label: str | None = None,
+    ) -> None:  # fmt: skip
         self.objtype = objtype
         self.object = object
         self.provider = provider
@@ -3720,19 +2401,9 @@ class SecLabelStmt(Node):
 
 class DeclareCursorStmt(Node):
     __slots__ = ("portalname", "options", "query")
-    FIELDS = (
-        ("portalname", "string", ""),
-        ("options", "int", ""),
-        ("query", "node", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("portalname", "string", ""), ("options", "int", ""), ("query", "node", ""),)
 
-    def __init__(
-        self,
-        *,
-        portalname: str | None = None,
-        options: int = 0,
-        query: Any = None,
-    ) -> None:
+    def __init__(self, *, portalname: str | None = None, options: int = 0, query: Any = None) -> None:
         self.portalname = portalname
         self.options = options
         self.query = query
@@ -3740,35 +2411,23 @@ class DeclareCursorStmt(Node):
 
 class ClosePortalStmt(Node):
     __slots__ = ("portalname",)
-    FIELDS = (
-        ("portalname", "string", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("portalname", "string", ""),)
 
-    def __init__(
-        self,
-        *,
-        portalname: str | None = None,
-    ) -> None:
+    def __init__(self, *, portalname: str | None = None) -> None:
         self.portalname = portalname
 
 
 class FetchStmt(Node):
     __slots__ = ("direction", "howMany", "portalname", "ismove")
-    FIELDS = (
-        ("direction", "enum:FetchDirection", ""),
-        ("howMany", "int", ""),
-        ("portalname", "string", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("direction", "enum:FetchDirection", ""), ("howMany", "int", ""), ("portalname", "string", ""),
         ("ismove", "bool", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        direction: enums.FetchDirection = enums.FETCH_FORWARD,
-        howMany: int = 0,
-        portalname: str | None = None,
+        self, *, direction: enums.FetchDirection = enums.FETCH_FORWARD, howMany: int = 0, portalname: str | None = None,
         ismove: bool = False,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.direction = direction
         self.howMany = howMany
         self.portalname = portalname
@@ -3776,64 +2435,34 @@ class FetchStmt(Node):
 
 
 class IndexStmt(Node):
-    __slots__ = ("idxname", "relation", "accessMethod", "tableSpace", "indexParams", "indexIncludingParams", "options", "whereClause", "excludeOpNames", "idxcomment", "indexOid", "oldNumber", "oldCreateSubid", "oldFirstRelfilelocatorSubid", "unique", "nulls_not_distinct", "primary", "isconstraint", "iswithoutoverlaps", "deferrable", "initdeferred", "transformed", "concurrent", "if_not_exists", "reset_default_tblspc")
-    FIELDS = (
-        ("idxname", "string", ""),
-        ("relation", "node", ""),
-        ("accessMethod", "string", ""),
-        ("tableSpace", "string", ""),
-        ("indexParams", "list", ""),
-        ("indexIncludingParams", "list", ""),
-        ("options", "list", ""),
-        ("whereClause", "node", ""),
-        ("excludeOpNames", "list", ""),
-        ("idxcomment", "string", ""),
-        ("indexOid", "oid", ""),
-        ("oldNumber", "oid", ""),
-        ("oldCreateSubid", "uint", ""),
-        ("oldFirstRelfilelocatorSubid", "uint", ""),
-        ("unique", "bool", ""),
-        ("nulls_not_distinct", "bool", ""),
-        ("primary", "bool", ""),
-        ("isconstraint", "bool", ""),
-        ("iswithoutoverlaps", "bool", ""),
-        ("deferrable", "bool", ""),
-        ("initdeferred", "bool", ""),
-        ("transformed", "bool", ""),
-        ("concurrent", "bool", ""),
-        ("if_not_exists", "bool", ""),
-        ("reset_default_tblspc", "bool", ""),
-    )
+    __slots__ = (
+        "idxname", "relation", "accessMethod", "tableSpace", "indexParams", "indexIncludingParams", "options",
+        "whereClause", "excludeOpNames", "idxcomment", "indexOid", "oldNumber", "oldCreateSubid",
+        "oldFirstRelfilelocatorSubid", "unique", "nulls_not_distinct", "primary", "isconstraint", "iswithoutoverlaps",
+        "deferrable", "initdeferred", "transformed", "concurrent", "if_not_exists", "reset_default_tblspc",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        ("idxname", "string", ""), ("relation", "node", ""), ("accessMethod", "string", ""),
+        ("tableSpace", "string", ""), ("indexParams", "list", ""), ("indexIncludingParams", "list", ""),
+        ("options", "list", ""), ("whereClause", "node", ""), ("excludeOpNames", "list", ""),
+        ("idxcomment", "string", ""), ("indexOid", "oid", ""), ("oldNumber", "oid", ""), ("oldCreateSubid", "uint", ""),
+        ("oldFirstRelfilelocatorSubid", "uint", ""), ("unique", "bool", ""), ("nulls_not_distinct", "bool", ""),
+        ("primary", "bool", ""), ("isconstraint", "bool", ""), ("iswithoutoverlaps", "bool", ""),
+        ("deferrable", "bool", ""), ("initdeferred", "bool", ""), ("transformed", "bool", ""),
+        ("concurrent", "bool", ""), ("if_not_exists", "bool", ""), ("reset_default_tblspc", "bool", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        idxname: str | None = None,
-        relation: Any = None,
-        accessMethod: str | None = None,
-        tableSpace: str | None = None,
-        indexParams: list[Any] | None = None,
-        indexIncludingParams: list[Any] | None = None,
-        options: list[Any] | None = None,
-        whereClause: Any = None,
-        excludeOpNames: list[Any] | None = None,
-        idxcomment: str | None = None,
-        indexOid: int = 0,
-        oldNumber: int = 0,
-        oldCreateSubid: int = 0,
-        oldFirstRelfilelocatorSubid: int = 0,
-        unique: bool = False,
-        nulls_not_distinct: bool = False,
-        primary: bool = False,
-        isconstraint: bool = False,
-        iswithoutoverlaps: bool = False,
-        deferrable: bool = False,
-        initdeferred: bool = False,
-        transformed: bool = False,
-        concurrent: bool = False,
-        if_not_exists: bool = False,
+        self, *, idxname: str | None = None, relation: Any = None, accessMethod: str | None = None,
+        tableSpace: str | None = None, indexParams: list[Any] | None = None,
+        indexIncludingParams: list[Any] | None = None, options: list[Any] | None = None, whereClause: Any = None,
+        excludeOpNames: list[Any] | None = None, idxcomment: str | None = None, indexOid: int = 0, oldNumber: int = 0,
+        oldCreateSubid: int = 0, oldFirstRelfilelocatorSubid: int = 0, unique: bool = False,
+        nulls_not_distinct: bool = False, primary: bool = False, isconstraint: bool = False,
+        iswithoutoverlaps: bool = False, deferrable: bool = False, initdeferred: bool = False,
+        transformed: bool = False, concurrent: bool = False, if_not_exists: bool = False,
         reset_default_tblspc: bool = False,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.idxname = idxname
         self.relation = relation
         self.accessMethod = accessMethod
@@ -3863,27 +2492,16 @@ class IndexStmt(Node):
 
 class CreateStatsStmt(Node):
     __slots__ = ("defnames", "stat_types", "exprs", "relations", "stxcomment", "transformed", "if_not_exists")
-    FIELDS = (
-        ("defnames", "list", ""),
-        ("stat_types", "list", ""),
-        ("exprs", "list", ""),
-        ("relations", "list", ""),
-        ("stxcomment", "string", ""),
-        ("transformed", "bool", ""),
-        ("if_not_exists", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("defnames", "list", ""), ("stat_types", "list", ""), ("exprs", "list", ""), ("relations", "list", ""),
+        ("stxcomment", "string", ""), ("transformed", "bool", ""), ("if_not_exists", "bool", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        defnames: list[Any] | None = None,
-        stat_types: list[Any] | None = None,
-        exprs: list[Any] | None = None,
-        relations: list[Any] | None = None,
-        stxcomment: str | None = None,
-        transformed: bool = False,
+        self, *, defnames: list[Any] | None = None, stat_types: list[Any] | None = None, exprs: list[Any] | None = None,
+        relations: list[Any] | None = None, stxcomment: str | None = None, transformed: bool = False,
         if_not_exists: bool = False,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.defnames = [] if defnames is None else defnames
         self.stat_types = [] if stat_types is None else stat_types
         self.exprs = [] if exprs is None else exprs
@@ -3895,36 +2513,22 @@ class CreateStatsStmt(Node):
 
 class StatsElem(Node):
     __slots__ = ("name", "expr")
-    FIELDS = (
-        ("name", "string", ""),
-        ("expr", "node", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("name", "string", ""), ("expr", "node", ""),)
 
-    def __init__(
-        self,
-        *,
-        name: str | None = None,
-        expr: Any = None,
-    ) -> None:
+    def __init__(self, *, name: str | None = None, expr: Any = None) -> None:
         self.name = name
         self.expr = expr
 
 
 class AlterStatsStmt(Node):
     __slots__ = ("defnames", "stxstattarget", "missing_ok")
-    FIELDS = (
-        ("defnames", "list", ""),
-        ("stxstattarget", "node", ""),
-        ("missing_ok", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("defnames", "list", ""), ("stxstattarget", "node", ""), ("missing_ok", "bool", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        defnames: list[Any] | None = None,
-        stxstattarget: Any = None,
-        missing_ok: bool = False,
-    ) -> None:
+        self, *, defnames: list[Any] | None = None, stxstattarget: Any = None, missing_ok: bool = False,
+    ) -> None:  # fmt: skip
         self.defnames = [] if defnames is None else defnames
         self.stxstattarget = stxstattarget
         self.missing_ok = missing_ok
@@ -3932,27 +2536,16 @@ class AlterStatsStmt(Node):
 
 class CreateFunctionStmt(Node):
     __slots__ = ("is_procedure", "replace", "funcname", "parameters", "returnType", "options", "sql_body")
-    FIELDS = (
-        ("is_procedure", "bool", ""),
-        ("replace", "bool", ""),
-        ("funcname", "list", ""),
-        ("parameters", "list", ""),
-        ("returnType", "node", ""),
-        ("options", "list", ""),
-        ("sql_body", "node", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("is_procedure", "bool", ""), ("replace", "bool", ""), ("funcname", "list", ""), ("parameters", "list", ""),
+        ("returnType", "node", ""), ("options", "list", ""), ("sql_body", "node", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        is_procedure: bool = False,
-        replace: bool = False,
-        funcname: list[Any] | None = None,
-        parameters: list[Any] | None = None,
-        returnType: Any = None,
-        options: list[Any] | None = None,
+        self, *, is_procedure: bool = False, replace: bool = False, funcname: list[Any] | None = None,
+        parameters: list[Any] | None = None, returnType: Any = None, options: list[Any] | None = None,
         sql_body: Any = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.is_procedure = is_procedure
         self.replace = replace
         self.funcname = [] if funcname is None else funcname
@@ -3964,23 +2557,15 @@ class CreateFunctionStmt(Node):
 
 class FunctionParameter(Node):
     __slots__ = ("name", "argType", "mode", "defexpr", "location")
-    FIELDS = (
-        ("name", "string", ""),
-        ("argType", "node", ""),
-        ("mode", "enum:FunctionParameterMode", ""),
-        ("defexpr", "node", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("name", "string", ""), ("argType", "node", ""), ("mode", "enum:FunctionParameterMode", ""),
+        ("defexpr", "node", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        name: str | None = None,
-        argType: Any = None,
-        mode: enums.FunctionParameterMode = enums.FUNC_PARAM_IN,
-        defexpr: Any = None,
-        location: int = -1,
-    ) -> None:
+        self, *, name: str | None = None, argType: Any = None, mode: enums.FunctionParameterMode = enums.FUNC_PARAM_IN,
+        defexpr: Any = None, location: int = -1,
+    ) -> None:  # fmt: skip
         self.name = name
         self.argType = argType
         self.mode = mode
@@ -3990,19 +2575,12 @@ class FunctionParameter(Node):
 
 class AlterFunctionStmt(Node):
     __slots__ = ("objtype", "func", "actions")
-    FIELDS = (
-        ("objtype", "enum:ObjectType", ""),
-        ("func", "node", ""),
-        ("actions", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("objtype", "enum:ObjectType", ""), ("func", "node", ""), ("actions", "list", ""),)
 
     def __init__(
-        self,
-        *,
-        objtype: enums.ObjectType = enums.OBJECT_ACCESS_METHOD,
-        func: Any = None,
+        self, *, objtype: enums.ObjectType = enums.OBJECT_ACCESS_METHOD, func: Any = None,
         actions: list[Any] | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.objtype = objtype
         self.func = func
         self.actions = [] if actions is None else actions
@@ -4010,33 +2588,17 @@ class AlterFunctionStmt(Node):
 
 class DoStmt(Node):
     __slots__ = ("args",)
-    FIELDS = (
-        ("args", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("args", "list", ""),)
 
-    def __init__(
-        self,
-        *,
-        args: list[Any] | None = None,
-    ) -> None:
+    def __init__(self, *, args: list[Any] | None = None) -> None:
         self.args = [] if args is None else args
 
 
 class CallStmt(Node):
     __slots__ = ("funccall", "funcexpr", "outargs")
-    FIELDS = (
-        ("funccall", "node", ""),
-        ("funcexpr", "node", ""),
-        ("outargs", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("funccall", "node", ""), ("funcexpr", "node", ""), ("outargs", "list", ""),)
 
-    def __init__(
-        self,
-        *,
-        funccall: Any = None,
-        funcexpr: Any = None,
-        outargs: list[Any] | None = None,
-    ) -> None:
+    def __init__(self, *, funccall: Any = None, funcexpr: Any = None, outargs: list[Any] | None = None) -> None:
         self.funccall = funccall
         self.funcexpr = funcexpr
         self.outargs = [] if outargs is None else outargs
@@ -4044,29 +2606,18 @@ class CallStmt(Node):
 
 class RenameStmt(Node):
     __slots__ = ("renameType", "relationType", "relation", "object", "subname", "newname", "behavior", "missing_ok")
-    FIELDS = (
-        ("renameType", "enum:ObjectType", ""),
-        ("relationType", "enum:ObjectType", ""),
-        ("relation", "node", ""),
-        ("object", "node", ""),
-        ("subname", "string", ""),
-        ("newname", "string", ""),
-        ("behavior", "enum:DropBehavior", ""),
-        ("missing_ok", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("renameType", "enum:ObjectType", ""), ("relationType", "enum:ObjectType", ""), ("relation", "node", ""),
+        ("object", "node", ""), ("subname", "string", ""), ("newname", "string", ""),
+        ("behavior", "enum:DropBehavior", ""), ("missing_ok", "bool", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        renameType: enums.ObjectType = enums.OBJECT_ACCESS_METHOD,
-        relationType: enums.ObjectType = enums.OBJECT_ACCESS_METHOD,
-        relation: Any = None,
-        object: Any = None,
-        subname: str | None = None,
-        newname: str | None = None,
-        behavior: enums.DropBehavior = enums.DROP_RESTRICT,
+        self, *, renameType: enums.ObjectType = enums.OBJECT_ACCESS_METHOD,
+        relationType: enums.ObjectType = enums.OBJECT_ACCESS_METHOD, relation: Any = None, object: Any = None,
+        subname: str | None = None, newname: str | None = None, behavior: enums.DropBehavior = enums.DROP_RESTRICT,
         missing_ok: bool = False,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.renameType = renameType
         self.relationType = relationType
         self.relation = relation
@@ -4079,23 +2630,15 @@ class RenameStmt(Node):
 
 class AlterObjectDependsStmt(Node):
     __slots__ = ("objectType", "relation", "object", "extname", "remove")
-    FIELDS = (
-        ("objectType", "enum:ObjectType", ""),
-        ("relation", "node", ""),
-        ("object", "node", ""),
-        ("extname", "node", ""),
-        ("remove", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("objectType", "enum:ObjectType", ""), ("relation", "node", ""), ("object", "node", ""),
+        ("extname", "node", ""), ("remove", "bool", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        objectType: enums.ObjectType = enums.OBJECT_ACCESS_METHOD,
-        relation: Any = None,
-        object: Any = None,
-        extname: Any = None,
-        remove: bool = False,
-    ) -> None:
+        self, *, objectType: enums.ObjectType = enums.OBJECT_ACCESS_METHOD, relation: Any = None, object: Any = None,
+        extname: Any = None, remove: bool = False,
+    ) -> None:  # fmt: skip
         self.objectType = objectType
         self.relation = relation
         self.object = object
@@ -4105,23 +2648,15 @@ class AlterObjectDependsStmt(Node):
 
 class AlterObjectSchemaStmt(Node):
     __slots__ = ("objectType", "relation", "object", "newschema", "missing_ok")
-    FIELDS = (
-        ("objectType", "enum:ObjectType", ""),
-        ("relation", "node", ""),
-        ("object", "node", ""),
-        ("newschema", "string", ""),
-        ("missing_ok", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("objectType", "enum:ObjectType", ""), ("relation", "node", ""), ("object", "node", ""),
+        ("newschema", "string", ""), ("missing_ok", "bool", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        objectType: enums.ObjectType = enums.OBJECT_ACCESS_METHOD,
-        relation: Any = None,
-        object: Any = None,
-        newschema: str | None = None,
-        missing_ok: bool = False,
-    ) -> None:
+        self, *, objectType: enums.ObjectType = enums.OBJECT_ACCESS_METHOD, relation: Any = None, object: Any = None,
+        newschema: str | None = None, missing_ok: bool = False,
+    ) -> None:  # fmt: skip
         self.objectType = objectType
         self.relation = relation
         self.object = object
@@ -4131,21 +2666,15 @@ class AlterObjectSchemaStmt(Node):
 
 class AlterOwnerStmt(Node):
     __slots__ = ("objectType", "relation", "object", "newowner")
-    FIELDS = (
-        ("objectType", "enum:ObjectType", ""),
-        ("relation", "node", ""),
-        ("object", "node", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("objectType", "enum:ObjectType", ""), ("relation", "node", ""), ("object", "node", ""),
         ("newowner", "node", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        objectType: enums.ObjectType = enums.OBJECT_ACCESS_METHOD,
-        relation: Any = None,
-        object: Any = None,
+        self, *, objectType: enums.ObjectType = enums.OBJECT_ACCESS_METHOD, relation: Any = None, object: Any = None,
         newowner: Any = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.objectType = objectType
         self.relation = relation
         self.object = object
@@ -4154,61 +2683,34 @@ class AlterOwnerStmt(Node):
 
 class AlterOperatorStmt(Node):
     __slots__ = ("opername", "options")
-    FIELDS = (
-        ("opername", "node", ""),
-        ("options", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("opername", "node", ""), ("options", "list", ""),)
 
-    def __init__(
-        self,
-        *,
-        opername: Any = None,
-        options: list[Any] | None = None,
-    ) -> None:
+    def __init__(self, *, opername: Any = None, options: list[Any] | None = None) -> None:
         self.opername = opername
         self.options = [] if options is None else options
 
 
 class AlterTypeStmt(Node):
     __slots__ = ("typeName", "options")
-    FIELDS = (
-        ("typeName", "list", ""),
-        ("options", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("typeName", "list", ""), ("options", "list", ""),)
 
-    def __init__(
-        self,
-        *,
-        typeName: list[Any] | None = None,
-        options: list[Any] | None = None,
-    ) -> None:
+    def __init__(self, *, typeName: list[Any] | None = None, options: list[Any] | None = None) -> None:
         self.typeName = [] if typeName is None else typeName
         self.options = [] if options is None else options
 
 
 class RuleStmt(Node):
     __slots__ = ("relation", "rulename", "whereClause", "event", "instead", "actions", "replace")
-    FIELDS = (
-        ("relation", "node", ""),
-        ("rulename", "string", ""),
-        ("whereClause", "node", ""),
-        ("event", "enum:CmdType", ""),
-        ("instead", "bool", ""),
-        ("actions", "list", ""),
-        ("replace", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("relation", "node", ""), ("rulename", "string", ""), ("whereClause", "node", ""),
+        ("event", "enum:CmdType", ""), ("instead", "bool", ""), ("actions", "list", ""), ("replace", "bool", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        relation: Any = None,
-        rulename: str | None = None,
-        whereClause: Any = None,
-        event: enums.CmdType = enums.CMD_UNKNOWN,
-        instead: bool = False,
-        actions: list[Any] | None = None,
+        self, *, relation: Any = None, rulename: str | None = None, whereClause: Any = None,
+        event: enums.CmdType = enums.CMD_UNKNOWN, instead: bool = False, actions: list[Any] | None = None,
         replace: bool = False,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.relation = relation
         self.rulename = rulename
         self.whereClause = whereClause
@@ -4220,70 +2722,40 @@ class RuleStmt(Node):
 
 class NotifyStmt(Node):
     __slots__ = ("conditionname", "payload")
-    FIELDS = (
-        ("conditionname", "string", ""),
-        ("payload", "string", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("conditionname", "string", ""), ("payload", "string", ""),)
 
-    def __init__(
-        self,
-        *,
-        conditionname: str | None = None,
-        payload: str | None = None,
-    ) -> None:
+    def __init__(self, *, conditionname: str | None = None, payload: str | None = None) -> None:
         self.conditionname = conditionname
         self.payload = payload
 
 
 class ListenStmt(Node):
     __slots__ = ("conditionname",)
-    FIELDS = (
-        ("conditionname", "string", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("conditionname", "string", ""),)
 
-    def __init__(
-        self,
-        *,
-        conditionname: str | None = None,
-    ) -> None:
+    def __init__(self, *, conditionname: str | None = None) -> None:
         self.conditionname = conditionname
 
 
 class UnlistenStmt(Node):
     __slots__ = ("conditionname",)
-    FIELDS = (
-        ("conditionname", "string", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("conditionname", "string", ""),)
 
-    def __init__(
-        self,
-        *,
-        conditionname: str | None = None,
-    ) -> None:
+    def __init__(self, *, conditionname: str | None = None) -> None:
         self.conditionname = conditionname
 
 
 class TransactionStmt(Node):
     __slots__ = ("kind", "options", "savepoint_name", "gid", "chain", "location")
-    FIELDS = (
-        ("kind", "enum:TransactionStmtKind", ""),
-        ("options", "list", ""),
-        ("savepoint_name", "string", ""),
-        ("gid", "string", ""),
-        ("chain", "bool", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("kind", "enum:TransactionStmtKind", ""), ("options", "list", ""), ("savepoint_name", "string", ""),
+        ("gid", "string", ""), ("chain", "bool", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        kind: enums.TransactionStmtKind = enums.TRANS_STMT_BEGIN,
-        options: list[Any] | None = None,
-        savepoint_name: str | None = None,
-        gid: str | None = None,
-        chain: bool = False,
-        location: int = -1,
-    ) -> None:
+        self, *, kind: enums.TransactionStmtKind = enums.TRANS_STMT_BEGIN, options: list[Any] | None = None,
+        savepoint_name: str | None = None, gid: str | None = None, chain: bool = False, location: int = -1,
+    ) -> None:  # fmt: skip
         self.kind = kind
         self.options = [] if options is None else options
         self.savepoint_name = savepoint_name
@@ -4294,76 +2766,42 @@ class TransactionStmt(Node):
 
 class CompositeTypeStmt(Node):
     __slots__ = ("typevar", "coldeflist")
-    FIELDS = (
-        ("typevar", "node", ""),
-        ("coldeflist", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("typevar", "node", ""), ("coldeflist", "list", ""),)
 
-    def __init__(
-        self,
-        *,
-        typevar: Any = None,
-        coldeflist: list[Any] | None = None,
-    ) -> None:
+    def __init__(self, *, typevar: Any = None, coldeflist: list[Any] | None = None) -> None:
         self.typevar = typevar
         self.coldeflist = [] if coldeflist is None else coldeflist
 
 
 class CreateEnumStmt(Node):
     __slots__ = ("typeName", "vals")
-    FIELDS = (
-        ("typeName", "list", ""),
-        ("vals", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("typeName", "list", ""), ("vals", "list", ""),)
 
-    def __init__(
-        self,
-        *,
-        typeName: list[Any] | None = None,
-        vals: list[Any] | None = None,
-    ) -> None:
+    def __init__(self, *, typeName: list[Any] | None = None, vals: list[Any] | None = None) -> None:
         self.typeName = [] if typeName is None else typeName
         self.vals = [] if vals is None else vals
 
 
 class CreateRangeStmt(Node):
     __slots__ = ("typeName", "params")
-    FIELDS = (
-        ("typeName", "list", ""),
-        ("params", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("typeName", "list", ""), ("params", "list", ""),)
 
-    def __init__(
-        self,
-        *,
-        typeName: list[Any] | None = None,
-        params: list[Any] | None = None,
-    ) -> None:
+    def __init__(self, *, typeName: list[Any] | None = None, params: list[Any] | None = None) -> None:
         self.typeName = [] if typeName is None else typeName
         self.params = [] if params is None else params
 
 
 class AlterEnumStmt(Node):
     __slots__ = ("typeName", "oldVal", "newVal", "newValNeighbor", "newValIsAfter", "skipIfNewValExists")
-    FIELDS = (
-        ("typeName", "list", ""),
-        ("oldVal", "string", ""),
-        ("newVal", "string", ""),
-        ("newValNeighbor", "string", ""),
-        ("newValIsAfter", "bool", ""),
-        ("skipIfNewValExists", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("typeName", "list", ""), ("oldVal", "string", ""), ("newVal", "string", ""), ("newValNeighbor", "string", ""),
+        ("newValIsAfter", "bool", ""), ("skipIfNewValExists", "bool", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        typeName: list[Any] | None = None,
-        oldVal: str | None = None,
-        newVal: str | None = None,
-        newValNeighbor: str | None = None,
-        newValIsAfter: bool = False,
-        skipIfNewValExists: bool = False,
-    ) -> None:
+        self, *, typeName: list[Any] | None = None, oldVal: str | None = None, newVal: str | None = None,
+        newValNeighbor: str | None = None, newValIsAfter: bool = False, skipIfNewValExists: bool = False,
+    ) -> None:  # fmt: skip
         self.typeName = [] if typeName is None else typeName
         self.oldVal = oldVal
         self.newVal = newVal
@@ -4374,25 +2812,15 @@ class AlterEnumStmt(Node):
 
 class ViewStmt(Node):
     __slots__ = ("view", "aliases", "query", "replace", "options", "withCheckOption")
-    FIELDS = (
-        ("view", "node", ""),
-        ("aliases", "list", ""),
-        ("query", "node", ""),
-        ("replace", "bool", ""),
-        ("options", "list", ""),
-        ("withCheckOption", "enum:ViewCheckOption", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("view", "node", ""), ("aliases", "list", ""), ("query", "node", ""), ("replace", "bool", ""),
+        ("options", "list", ""), ("withCheckOption", "enum:ViewCheckOption", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        view: Any = None,
-        aliases: list[Any] | None = None,
-        query: Any = None,
-        replace: bool = False,
-        options: list[Any] | None = None,
-        withCheckOption: enums.ViewCheckOption = enums.NO_CHECK_OPTION,
-    ) -> None:
+        self, *, view: Any = None, aliases: list[Any] | None = None, query: Any = None, replace: bool = False,
+        options: list[Any] | None = None, withCheckOption: enums.ViewCheckOption = enums.NO_CHECK_OPTION,
+    ) -> None:  # fmt: skip
         self.view = view
         self.aliases = [] if aliases is None else aliases
         self.query = query
@@ -4403,98 +2831,54 @@ class ViewStmt(Node):
 
 class LoadStmt(Node):
     __slots__ = ("filename",)
-    FIELDS = (
-        ("filename", "string", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("filename", "string", ""),)
 
-    def __init__(
-        self,
-        *,
-        filename: str | None = None,
-    ) -> None:
+    def __init__(self, *, filename: str | None = None) -> None:
         self.filename = filename
 
 
 class CreatedbStmt(Node):
     __slots__ = ("dbname", "options")
-    FIELDS = (
-        ("dbname", "string", ""),
-        ("options", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("dbname", "string", ""), ("options", "list", ""),)
 
-    def __init__(
-        self,
-        *,
-        dbname: str | None = None,
-        options: list[Any] | None = None,
-    ) -> None:
+    def __init__(self, *, dbname: str | None = None, options: list[Any] | None = None) -> None:
         self.dbname = dbname
         self.options = [] if options is None else options
 
 
 class AlterDatabaseStmt(Node):
     __slots__ = ("dbname", "options")
-    FIELDS = (
-        ("dbname", "string", ""),
-        ("options", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("dbname", "string", ""), ("options", "list", ""),)
 
-    def __init__(
-        self,
-        *,
-        dbname: str | None = None,
-        options: list[Any] | None = None,
-    ) -> None:
+    def __init__(self, *, dbname: str | None = None, options: list[Any] | None = None) -> None:
         self.dbname = dbname
         self.options = [] if options is None else options
 
 
 class AlterDatabaseRefreshCollStmt(Node):
     __slots__ = ("dbname",)
-    FIELDS = (
-        ("dbname", "string", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("dbname", "string", ""),)
 
-    def __init__(
-        self,
-        *,
-        dbname: str | None = None,
-    ) -> None:
+    def __init__(self, *, dbname: str | None = None) -> None:
         self.dbname = dbname
 
 
 class AlterDatabaseSetStmt(Node):
     __slots__ = ("dbname", "setstmt")
-    FIELDS = (
-        ("dbname", "string", ""),
-        ("setstmt", "node", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("dbname", "string", ""), ("setstmt", "node", ""),)
 
-    def __init__(
-        self,
-        *,
-        dbname: str | None = None,
-        setstmt: Any = None,
-    ) -> None:
+    def __init__(self, *, dbname: str | None = None, setstmt: Any = None) -> None:
         self.dbname = dbname
         self.setstmt = setstmt
 
 
 class DropdbStmt(Node):
     __slots__ = ("dbname", "missing_ok", "options")
-    FIELDS = (
-        ("dbname", "string", ""),
-        ("missing_ok", "bool", ""),
-        ("options", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("dbname", "string", ""), ("missing_ok", "bool", ""), ("options", "list", ""),)
 
     def __init__(
-        self,
-        *,
-        dbname: str | None = None,
-        missing_ok: bool = False,
-        options: list[Any] | None = None,
-    ) -> None:
+        self, *, dbname: str | None = None, missing_ok: bool = False, options: list[Any] | None = None,
+    ) -> None:  # fmt: skip
         self.dbname = dbname
         self.missing_ok = missing_ok
         self.options = [] if options is None else options
@@ -4502,33 +2886,17 @@ class DropdbStmt(Node):
 
 class AlterSystemStmt(Node):
     __slots__ = ("setstmt",)
-    FIELDS = (
-        ("setstmt", "node", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("setstmt", "node", ""),)
 
-    def __init__(
-        self,
-        *,
-        setstmt: Any = None,
-    ) -> None:
+    def __init__(self, *, setstmt: Any = None) -> None:
         self.setstmt = setstmt
 
 
 class ClusterStmt(Node):
     __slots__ = ("relation", "indexname", "params")
-    FIELDS = (
-        ("relation", "node", ""),
-        ("indexname", "string", ""),
-        ("params", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("relation", "node", ""), ("indexname", "string", ""), ("params", "list", ""),)
 
-    def __init__(
-        self,
-        *,
-        relation: Any = None,
-        indexname: str | None = None,
-        params: list[Any] | None = None,
-    ) -> None:
+    def __init__(self, *, relation: Any = None, indexname: str | None = None, params: list[Any] | None = None) -> None:
         self.relation = relation
         self.indexname = indexname
         self.params = [] if params is None else params
@@ -4536,19 +2904,11 @@ class ClusterStmt(Node):
 
 class VacuumStmt(Node):
     __slots__ = ("options", "rels", "is_vacuumcmd")
-    FIELDS = (
-        ("options", "list", ""),
-        ("rels", "list", ""),
-        ("is_vacuumcmd", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("options", "list", ""), ("rels", "list", ""), ("is_vacuumcmd", "bool", ""),)
 
     def __init__(
-        self,
-        *,
-        options: list[Any] | None = None,
-        rels: list[Any] | None = None,
-        is_vacuumcmd: bool = False,
-    ) -> None:
+        self, *, options: list[Any] | None = None, rels: list[Any] | None = None, is_vacuumcmd: bool = False,
+    ) -> None:  # fmt: skip
         self.options = [] if options is None else options
         self.rels = [] if rels is None else rels
         self.is_vacuumcmd = is_vacuumcmd
@@ -4556,19 +2916,9 @@ class VacuumStmt(Node):
 
 class VacuumRelation(Node):
     __slots__ = ("relation", "oid", "va_cols")
-    FIELDS = (
-        ("relation", "node", ""),
-        ("oid", "oid", ""),
-        ("va_cols", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("relation", "node", ""), ("oid", "oid", ""), ("va_cols", "list", ""),)
 
-    def __init__(
-        self,
-        *,
-        relation: Any = None,
-        oid: int = 0,
-        va_cols: list[Any] | None = None,
-    ) -> None:
+    def __init__(self, *, relation: Any = None, oid: int = 0, va_cols: list[Any] | None = None) -> None:
         self.relation = relation
         self.oid = oid
         self.va_cols = [] if va_cols is None else va_cols
@@ -4576,40 +2926,24 @@ class VacuumRelation(Node):
 
 class ExplainStmt(Node):
     __slots__ = ("query", "options")
-    FIELDS = (
-        ("query", "node", ""),
-        ("options", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("query", "node", ""), ("options", "list", ""),)
 
-    def __init__(
-        self,
-        *,
-        query: Any = None,
-        options: list[Any] | None = None,
-    ) -> None:
+    def __init__(self, *, query: Any = None, options: list[Any] | None = None) -> None:
         self.query = query
         self.options = [] if options is None else options
 
 
 class CreateTableAsStmt(Node):
     __slots__ = ("query", "into", "objtype", "is_select_into", "if_not_exists")
-    FIELDS = (
-        ("query", "node", ""),
-        ("into", "node", ""),
-        ("objtype", "enum:ObjectType", ""),
-        ("is_select_into", "bool", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("query", "node", ""), ("into", "node", ""), ("objtype", "enum:ObjectType", ""), ("is_select_into", "bool", ""),
         ("if_not_exists", "bool", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        query: Any = None,
-        into: Any = None,
-        objtype: enums.ObjectType = enums.OBJECT_ACCESS_METHOD,
-        is_select_into: bool = False,
-        if_not_exists: bool = False,
-    ) -> None:
+        self, *, query: Any = None, into: Any = None, objtype: enums.ObjectType = enums.OBJECT_ACCESS_METHOD,
+        is_select_into: bool = False, if_not_exists: bool = False,
+    ) -> None:  # fmt: skip
         self.query = query
         self.into = into
         self.objtype = objtype
@@ -4619,19 +2953,9 @@ class CreateTableAsStmt(Node):
 
 class RefreshMatViewStmt(Node):
     __slots__ = ("concurrent", "skipData", "relation")
-    FIELDS = (
-        ("concurrent", "bool", ""),
-        ("skipData", "bool", ""),
-        ("relation", "node", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("concurrent", "bool", ""), ("skipData", "bool", ""), ("relation", "node", ""),)
 
-    def __init__(
-        self,
-        *,
-        concurrent: bool = False,
-        skipData: bool = False,
-        relation: Any = None,
-    ) -> None:
+    def __init__(self, *, concurrent: bool = False, skipData: bool = False, relation: Any = None) -> None:
         self.concurrent = concurrent
         self.skipData = skipData
         self.relation = relation
@@ -4639,39 +2963,22 @@ class RefreshMatViewStmt(Node):
 
 class CheckPointStmt(Node):
     __slots__ = ()
-    FIELDS = (
-    )
+    FIELDS: ClassVar[FieldTable] = ()
 
 
 class DiscardStmt(Node):
     __slots__ = ("target",)
-    FIELDS = (
-        ("target", "enum:DiscardMode", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("target", "enum:DiscardMode", ""),)
 
-    def __init__(
-        self,
-        *,
-        target: enums.DiscardMode = enums.DISCARD_ALL,
-    ) -> None:
+    def __init__(self, *, target: enums.DiscardMode = enums.DISCARD_ALL) -> None:
         self.target = target
 
 
 class LockStmt(Node):
     __slots__ = ("relations", "mode", "nowait")
-    FIELDS = (
-        ("relations", "list", ""),
-        ("mode", "int", ""),
-        ("nowait", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("relations", "list", ""), ("mode", "int", ""), ("nowait", "bool", ""),)
 
-    def __init__(
-        self,
-        *,
-        relations: list[Any] | None = None,
-        mode: int = 0,
-        nowait: bool = False,
-    ) -> None:
+    def __init__(self, *, relations: list[Any] | None = None, mode: int = 0, nowait: bool = False) -> None:
         self.relations = [] if relations is None else relations
         self.mode = mode
         self.nowait = nowait
@@ -4679,38 +2986,24 @@ class LockStmt(Node):
 
 class ConstraintsSetStmt(Node):
     __slots__ = ("constraints", "deferred")
-    FIELDS = (
-        ("constraints", "list", ""),
-        ("deferred", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("constraints", "list", ""), ("deferred", "bool", ""),)
 
-    def __init__(
-        self,
-        *,
-        constraints: list[Any] | None = None,
-        deferred: bool = False,
-    ) -> None:
+    def __init__(self, *, constraints: list[Any] | None = None, deferred: bool = False) -> None:
         self.constraints = [] if constraints is None else constraints
         self.deferred = deferred
 
 
 class ReindexStmt(Node):
     __slots__ = ("kind", "relation", "name", "params")
-    FIELDS = (
-        ("kind", "enum:ReindexObjectType", ""),
-        ("relation", "node", ""),
-        ("name", "string", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("kind", "enum:ReindexObjectType", ""), ("relation", "node", ""), ("name", "string", ""),
         ("params", "list", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        kind: enums.ReindexObjectType = enums.REINDEX_OBJECT_INDEX,
-        relation: Any = None,
-        name: str | None = None,
-        params: list[Any] | None = None,
-    ) -> None:
+        self, *, kind: enums.ReindexObjectType = enums.REINDEX_OBJECT_INDEX, relation: Any = None,
+        name: str | None = None, params: list[Any] | None = None,
+    ) -> None:  # fmt: skip
         self.kind = kind
         self.relation = relation
         self.name = name
@@ -4719,23 +3012,15 @@ class ReindexStmt(Node):
 
 class CreateConversionStmt(Node):
     __slots__ = ("conversion_name", "for_encoding_name", "to_encoding_name", "func_name", "def_")
-    FIELDS = (
-        ("conversion_name", "list", ""),
-        ("for_encoding_name", "string", ""),
-        ("to_encoding_name", "string", ""),
-        ("func_name", "list", ""),
-        ("def_", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("conversion_name", "list", ""), ("for_encoding_name", "string", ""), ("to_encoding_name", "string", ""),
+        ("func_name", "list", ""), ("def_", "bool", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        conversion_name: list[Any] | None = None,
-        for_encoding_name: str | None = None,
-        to_encoding_name: str | None = None,
-        func_name: list[Any] | None = None,
-        def_: bool = False,
-    ) -> None:
+        self, *, conversion_name: list[Any] | None = None, for_encoding_name: str | None = None,
+        to_encoding_name: str | None = None, func_name: list[Any] | None = None, def_: bool = False,
+    ) -> None:  # fmt: skip
         self.conversion_name = [] if conversion_name is None else conversion_name
         self.for_encoding_name = for_encoding_name
         self.to_encoding_name = to_encoding_name
@@ -4745,23 +3030,15 @@ class CreateConversionStmt(Node):
 
 class CreateCastStmt(Node):
     __slots__ = ("sourcetype", "targettype", "func", "context", "inout")
-    FIELDS = (
-        ("sourcetype", "node", ""),
-        ("targettype", "node", ""),
-        ("func", "node", ""),
-        ("context", "enum:CoercionContext", ""),
-        ("inout", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("sourcetype", "node", ""), ("targettype", "node", ""), ("func", "node", ""),
+        ("context", "enum:CoercionContext", ""), ("inout", "bool", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        sourcetype: Any = None,
-        targettype: Any = None,
-        func: Any = None,
-        context: enums.CoercionContext = enums.COERCION_IMPLICIT,
-        inout: bool = False,
-    ) -> None:
+        self, *, sourcetype: Any = None, targettype: Any = None, func: Any = None,
+        context: enums.CoercionContext = enums.COERCION_IMPLICIT, inout: bool = False,
+    ) -> None:  # fmt: skip
         self.sourcetype = sourcetype
         self.targettype = targettype
         self.func = func
@@ -4771,23 +3048,15 @@ class CreateCastStmt(Node):
 
 class CreateTransformStmt(Node):
     __slots__ = ("replace", "type_name", "lang", "fromsql", "tosql")
-    FIELDS = (
-        ("replace", "bool", ""),
-        ("type_name", "node", ""),
-        ("lang", "string", ""),
-        ("fromsql", "node", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("replace", "bool", ""), ("type_name", "node", ""), ("lang", "string", ""), ("fromsql", "node", ""),
         ("tosql", "node", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        replace: bool = False,
-        type_name: Any = None,
-        lang: str | None = None,
-        fromsql: Any = None,
+        self, *, replace: bool = False, type_name: Any = None, lang: str | None = None, fromsql: Any = None,
         tosql: Any = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.replace = replace
         self.type_name = type_name
         self.lang = lang
@@ -4797,19 +3066,9 @@ class CreateTransformStmt(Node):
 
 class PrepareStmt(Node):
     __slots__ = ("name", "argtypes", "query")
-    FIELDS = (
-        ("name", "string", ""),
-        ("argtypes", "list", ""),
-        ("query", "node", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("name", "string", ""), ("argtypes", "list", ""), ("query", "node", ""),)
 
-    def __init__(
-        self,
-        *,
-        name: str | None = None,
-        argtypes: list[Any] | None = None,
-        query: Any = None,
-    ) -> None:
+    def __init__(self, *, name: str | None = None, argtypes: list[Any] | None = None, query: Any = None) -> None:
         self.name = name
         self.argtypes = [] if argtypes is None else argtypes
         self.query = query
@@ -4817,36 +3076,18 @@ class PrepareStmt(Node):
 
 class ExecuteStmt(Node):
     __slots__ = ("name", "params")
-    FIELDS = (
-        ("name", "string", ""),
-        ("params", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("name", "string", ""), ("params", "list", ""),)
 
-    def __init__(
-        self,
-        *,
-        name: str | None = None,
-        params: list[Any] | None = None,
-    ) -> None:
+    def __init__(self, *, name: str | None = None, params: list[Any] | None = None) -> None:
         self.name = name
         self.params = [] if params is None else params
 
 
 class DeallocateStmt(Node):
     __slots__ = ("name", "isall", "location")
-    FIELDS = (
-        ("name", "string", ""),
-        ("isall", "bool", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("name", "string", ""), ("isall", "bool", ""), ("location", "location", ""),)
 
-    def __init__(
-        self,
-        *,
-        name: str | None = None,
-        isall: bool = False,
-        location: int = -1,
-    ) -> None:
+    def __init__(self, *, name: str | None = None, isall: bool = False, location: int = -1) -> None:
         self.name = name
         self.isall = isall
         self.location = location
@@ -4854,78 +3095,43 @@ class DeallocateStmt(Node):
 
 class DropOwnedStmt(Node):
     __slots__ = ("roles", "behavior")
-    FIELDS = (
-        ("roles", "list", ""),
-        ("behavior", "enum:DropBehavior", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("roles", "list", ""), ("behavior", "enum:DropBehavior", ""),)
 
-    def __init__(
-        self,
-        *,
-        roles: list[Any] | None = None,
-        behavior: enums.DropBehavior = enums.DROP_RESTRICT,
-    ) -> None:
+    def __init__(self, *, roles: list[Any] | None = None, behavior: enums.DropBehavior = enums.DROP_RESTRICT) -> None:
         self.roles = [] if roles is None else roles
         self.behavior = behavior
 
 
 class ReassignOwnedStmt(Node):
     __slots__ = ("roles", "newrole")
-    FIELDS = (
-        ("roles", "list", ""),
-        ("newrole", "node", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("roles", "list", ""), ("newrole", "node", ""),)
 
-    def __init__(
-        self,
-        *,
-        roles: list[Any] | None = None,
-        newrole: Any = None,
-    ) -> None:
+    def __init__(self, *, roles: list[Any] | None = None, newrole: Any = None) -> None:
         self.roles = [] if roles is None else roles
         self.newrole = newrole
 
 
 class AlterTSDictionaryStmt(Node):
     __slots__ = ("dictname", "options")
-    FIELDS = (
-        ("dictname", "list", ""),
-        ("options", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("dictname", "list", ""), ("options", "list", ""),)
 
-    def __init__(
-        self,
-        *,
-        dictname: list[Any] | None = None,
-        options: list[Any] | None = None,
-    ) -> None:
+    def __init__(self, *, dictname: list[Any] | None = None, options: list[Any] | None = None) -> None:
         self.dictname = [] if dictname is None else dictname
         self.options = [] if options is None else options
 
 
 class AlterTSConfigurationStmt(Node):
     __slots__ = ("kind", "cfgname", "tokentype", "dicts", "override", "replace", "missing_ok")
-    FIELDS = (
-        ("kind", "enum:AlterTSConfigType", ""),
-        ("cfgname", "list", ""),
-        ("tokentype", "list", ""),
-        ("dicts", "list", ""),
-        ("override", "bool", ""),
-        ("replace", "bool", ""),
-        ("missing_ok", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("kind", "enum:AlterTSConfigType", ""), ("cfgname", "list", ""), ("tokentype", "list", ""),
+        ("dicts", "list", ""), ("override", "bool", ""), ("replace", "bool", ""), ("missing_ok", "bool", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        kind: enums.AlterTSConfigType = enums.ALTER_TSCONFIG_ADD_MAPPING,
-        cfgname: list[Any] | None = None,
-        tokentype: list[Any] | None = None,
-        dicts: list[Any] | None = None,
-        override: bool = False,
-        replace: bool = False,
-        missing_ok: bool = False,
-    ) -> None:
+        self, *, kind: enums.AlterTSConfigType = enums.ALTER_TSCONFIG_ADD_MAPPING, cfgname: list[Any] | None = None,
+        tokentype: list[Any] | None = None, dicts: list[Any] | None = None, override: bool = False,
+        replace: bool = False, missing_ok: bool = False,
+    ) -> None:  # fmt: skip
         self.kind = kind
         self.cfgname = [] if cfgname is None else cfgname
         self.tokentype = [] if tokentype is None else tokentype
@@ -4937,19 +3143,9 @@ class AlterTSConfigurationStmt(Node):
 
 class PublicationTable(Node):
     __slots__ = ("relation", "whereClause", "columns")
-    FIELDS = (
-        ("relation", "node", ""),
-        ("whereClause", "node", ""),
-        ("columns", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("relation", "node", ""), ("whereClause", "node", ""), ("columns", "list", ""),)
 
-    def __init__(
-        self,
-        *,
-        relation: Any = None,
-        whereClause: Any = None,
-        columns: list[Any] | None = None,
-    ) -> None:
+    def __init__(self, *, relation: Any = None, whereClause: Any = None, columns: list[Any] | None = None) -> None:
         self.relation = relation
         self.whereClause = whereClause
         self.columns = [] if columns is None else columns
@@ -4957,21 +3153,15 @@ class PublicationTable(Node):
 
 class PublicationObjSpec(Node):
     __slots__ = ("pubobjtype", "name", "pubtable", "location")
-    FIELDS = (
-        ("pubobjtype", "enum:PublicationObjSpecType", ""),
-        ("name", "string", ""),
-        ("pubtable", "node", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("pubobjtype", "enum:PublicationObjSpecType", ""), ("name", "string", ""), ("pubtable", "node", ""),
         ("location", "location", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        pubobjtype: enums.PublicationObjSpecType = enums.PUBLICATIONOBJ_TABLE,
-        name: str | None = None,
-        pubtable: Any = None,
-        location: int = -1,
-    ) -> None:
+        self, *, pubobjtype: enums.PublicationObjSpecType = enums.PUBLICATIONOBJ_TABLE, name: str | None = None,
+        pubtable: Any = None, location: int = -1,
+    ) -> None:  # fmt: skip
         self.pubobjtype = pubobjtype
         self.name = name
         self.pubtable = pubtable
@@ -4980,21 +3170,14 @@ class PublicationObjSpec(Node):
 
 class CreatePublicationStmt(Node):
     __slots__ = ("pubname", "options", "pubobjects", "for_all_tables")
-    FIELDS = (
-        ("pubname", "string", ""),
-        ("options", "list", ""),
-        ("pubobjects", "list", ""),
-        ("for_all_tables", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("pubname", "string", ""), ("options", "list", ""), ("pubobjects", "list", ""), ("for_all_tables", "bool", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        pubname: str | None = None,
-        options: list[Any] | None = None,
-        pubobjects: list[Any] | None = None,
+        self, *, pubname: str | None = None, options: list[Any] | None = None, pubobjects: list[Any] | None = None,
         for_all_tables: bool = False,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.pubname = pubname
         self.options = [] if options is None else options
         self.pubobjects = [] if pubobjects is None else pubobjects
@@ -5003,23 +3186,15 @@ class CreatePublicationStmt(Node):
 
 class AlterPublicationStmt(Node):
     __slots__ = ("pubname", "options", "pubobjects", "for_all_tables", "action")
-    FIELDS = (
-        ("pubname", "string", ""),
-        ("options", "list", ""),
-        ("pubobjects", "list", ""),
-        ("for_all_tables", "bool", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("pubname", "string", ""), ("options", "list", ""), ("pubobjects", "list", ""), ("for_all_tables", "bool", ""),
         ("action", "enum:AlterPublicationAction", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        pubname: str | None = None,
-        options: list[Any] | None = None,
-        pubobjects: list[Any] | None = None,
-        for_all_tables: bool = False,
-        action: enums.AlterPublicationAction = enums.AP_AddObjects,
-    ) -> None:
+        self, *, pubname: str | None = None, options: list[Any] | None = None, pubobjects: list[Any] | None = None,
+        for_all_tables: bool = False, action: enums.AlterPublicationAction = enums.AP_AddObjects,
+    ) -> None:  # fmt: skip
         self.pubname = pubname
         self.options = [] if options is None else options
         self.pubobjects = [] if pubobjects is None else pubobjects
@@ -5029,21 +3204,14 @@ class AlterPublicationStmt(Node):
 
 class CreateSubscriptionStmt(Node):
     __slots__ = ("subname", "conninfo", "publication", "options")
-    FIELDS = (
-        ("subname", "string", ""),
-        ("conninfo", "string", ""),
-        ("publication", "list", ""),
-        ("options", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("subname", "string", ""), ("conninfo", "string", ""), ("publication", "list", ""), ("options", "list", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        subname: str | None = None,
-        conninfo: str | None = None,
-        publication: list[Any] | None = None,
+        self, *, subname: str | None = None, conninfo: str | None = None, publication: list[Any] | None = None,
         options: list[Any] | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.subname = subname
         self.conninfo = conninfo
         self.publication = [] if publication is None else publication
@@ -5052,23 +3220,15 @@ class CreateSubscriptionStmt(Node):
 
 class AlterSubscriptionStmt(Node):
     __slots__ = ("kind", "subname", "conninfo", "publication", "options")
-    FIELDS = (
-        ("kind", "enum:AlterSubscriptionType", ""),
-        ("subname", "string", ""),
-        ("conninfo", "string", ""),
-        ("publication", "list", ""),
-        ("options", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("kind", "enum:AlterSubscriptionType", ""), ("subname", "string", ""), ("conninfo", "string", ""),
+        ("publication", "list", ""), ("options", "list", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        kind: enums.AlterSubscriptionType = enums.ALTER_SUBSCRIPTION_OPTIONS,
-        subname: str | None = None,
-        conninfo: str | None = None,
-        publication: list[Any] | None = None,
-        options: list[Any] | None = None,
-    ) -> None:
+        self, *, kind: enums.AlterSubscriptionType = enums.ALTER_SUBSCRIPTION_OPTIONS, subname: str | None = None,
+        conninfo: str | None = None, publication: list[Any] | None = None, options: list[Any] | None = None,
+    ) -> None:  # fmt: skip
         self.kind = kind
         self.subname = subname
         self.conninfo = conninfo
@@ -5078,19 +3238,14 @@ class AlterSubscriptionStmt(Node):
 
 class DropSubscriptionStmt(Node):
     __slots__ = ("subname", "missing_ok", "behavior")
-    FIELDS = (
-        ("subname", "string", ""),
-        ("missing_ok", "bool", ""),
-        ("behavior", "enum:DropBehavior", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("subname", "string", ""), ("missing_ok", "bool", ""), ("behavior", "enum:DropBehavior", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        subname: str | None = None,
-        missing_ok: bool = False,
+        self, *, subname: str | None = None, missing_ok: bool = False,
         behavior: enums.DropBehavior = enums.DROP_RESTRICT,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.subname = subname
         self.missing_ok = missing_ok
         self.behavior = behavior

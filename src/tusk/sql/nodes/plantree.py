@@ -2,74 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from tusk.sql.nodes import enums
-from tusk.sql.nodes.base import Node
+from tusk.sql.nodes.base import FieldTable, Node
 from tusk.sql.nodes.primitives import Expr
 
 
 class PlannedStmt(Node):
-    __slots__ = ("commandType", "queryId", "planId", "hasReturning", "hasModifyingCTE", "canSetTag", "transientPlan", "dependsOnRole", "parallelModeNeeded", "jitFlags", "planTree", "partPruneInfos", "rtable", "unprunableRelids", "permInfos", "resultRelations", "appendRelations", "subplans", "rewindPlanIDs", "rowMarks", "relationOids", "invalItems", "paramExecTypes", "utilityStmt", "stmt_location", "stmt_len")
-    FIELDS = (
-        ("commandType", "enum:CmdType", ""),
-        ("queryId", "int", ""),
-        ("planId", "int", ""),
-        ("hasReturning", "bool", ""),
-        ("hasModifyingCTE", "bool", ""),
-        ("canSetTag", "bool", ""),
-        ("transientPlan", "bool", ""),
-        ("dependsOnRole", "bool", ""),
-        ("parallelModeNeeded", "bool", ""),
-        ("jitFlags", "int", ""),
-        ("planTree", "node", ""),
-        ("partPruneInfos", "list", ""),
-        ("rtable", "list", ""),
-        ("unprunableRelids", "bitmap", ""),
-        ("permInfos", "list", ""),
-        ("resultRelations", "list:int", ""),
-        ("appendRelations", "list", ""),
-        ("subplans", "list", ""),
-        ("rewindPlanIDs", "bitmap", ""),
-        ("rowMarks", "list", ""),
-        ("relationOids", "list:oid", ""),
-        ("invalItems", "list", ""),
-        ("paramExecTypes", "list:oid", ""),
-        ("utilityStmt", "node", ""),
-        ("stmt_location", "location", ""),
+    __slots__ = (
+        "commandType", "queryId", "planId", "hasReturning", "hasModifyingCTE", "canSetTag", "transientPlan",
+        "dependsOnRole", "parallelModeNeeded", "jitFlags", "planTree", "partPruneInfos", "rtable", "unprunableRelids",
+        "permInfos", "resultRelations", "appendRelations", "subplans", "rewindPlanIDs", "rowMarks", "relationOids",
+        "invalItems", "paramExecTypes", "utilityStmt", "stmt_location", "stmt_len",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        ("commandType", "enum:CmdType", ""), ("queryId", "int", ""), ("planId", "int", ""),
+        ("hasReturning", "bool", ""), ("hasModifyingCTE", "bool", ""), ("canSetTag", "bool", ""),
+        ("transientPlan", "bool", ""), ("dependsOnRole", "bool", ""), ("parallelModeNeeded", "bool", ""),
+        ("jitFlags", "int", ""), ("planTree", "node", ""), ("partPruneInfos", "list", ""), ("rtable", "list", ""),
+        ("unprunableRelids", "bitmap", ""), ("permInfos", "list", ""), ("resultRelations", "list:int", ""),
+        ("appendRelations", "list", ""), ("subplans", "list", ""), ("rewindPlanIDs", "bitmap", ""),
+        ("rowMarks", "list", ""), ("relationOids", "list:oid", ""), ("invalItems", "list", ""),
+        ("paramExecTypes", "list:oid", ""), ("utilityStmt", "node", ""), ("stmt_location", "location", ""),
         ("stmt_len", "location", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        commandType: enums.CmdType = enums.CMD_UNKNOWN,
-        queryId: int = 0,
-        planId: int = 0,
-        hasReturning: bool = False,
-        hasModifyingCTE: bool = False,
-        canSetTag: bool = False,
-        transientPlan: bool = False,
-        dependsOnRole: bool = False,
-        parallelModeNeeded: bool = False,
-        jitFlags: int = 0,
-        planTree: Any = None,
-        partPruneInfos: list[Any] | None = None,
-        rtable: list[Any] | None = None,
-        unprunableRelids: frozenset[int] = frozenset(),
-        permInfos: list[Any] | None = None,
-        resultRelations: list[Any] | None = None,
-        appendRelations: list[Any] | None = None,
-        subplans: list[Any] | None = None,
-        rewindPlanIDs: frozenset[int] = frozenset(),
-        rowMarks: list[Any] | None = None,
-        relationOids: list[Any] | None = None,
-        invalItems: list[Any] | None = None,
-        paramExecTypes: list[Any] | None = None,
-        utilityStmt: Any = None,
-        stmt_location: int = -1,
-        stmt_len: int = -1,
-    ) -> None:
+        self, *, commandType: enums.CmdType = enums.CMD_UNKNOWN, queryId: int = 0, planId: int = 0,
+        hasReturning: bool = False, hasModifyingCTE: bool = False, canSetTag: bool = False, transientPlan: bool = False,
+        dependsOnRole: bool = False, parallelModeNeeded: bool = False, jitFlags: int = 0, planTree: Any = None,
+        partPruneInfos: list[Any] | None = None, rtable: list[Any] | None = None,
+        unprunableRelids: frozenset[int] = frozenset(), permInfos: list[Any] | None = None,
+        resultRelations: list[Any] | None = None, appendRelations: list[Any] | None = None,
+        subplans: list[Any] | None = None, rewindPlanIDs: frozenset[int] = frozenset(),
+        rowMarks: list[Any] | None = None, relationOids: list[Any] | None = None, invalItems: list[Any] | None = None,
+        paramExecTypes: list[Any] | None = None, utilityStmt: Any = None, stmt_location: int = -1, stmt_len: int = -1,
+    ) -> None:  # fmt: skip
         self.commandType = commandType
         self.queryId = queryId
         self.planId = planId
@@ -99,46 +68,26 @@ class PlannedStmt(Node):
 
 
 class Plan(Node):
-    __slots__ = ("disabled_nodes", "startup_cost", "total_cost", "plan_rows", "plan_width", "parallel_aware", "parallel_safe", "async_capable", "plan_node_id", "targetlist", "qual", "lefttree", "righttree", "initPlan", "extParam", "allParam")
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-    )
+    __slots__ = (
+        "disabled_nodes", "startup_cost", "total_cost", "plan_rows", "plan_width", "parallel_aware", "parallel_safe",
+        "async_capable", "plan_node_id", "targetlist", "qual", "lefttree", "righttree", "initPlan", "extParam",
+        "allParam",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        ("disabled_nodes", "int", ""), ("startup_cost", "float", ""), ("total_cost", "float", ""),
+        ("plan_rows", "float", ""), ("plan_width", "int", ""), ("parallel_aware", "bool", ""),
+        ("parallel_safe", "bool", ""), ("async_capable", "bool", ""), ("plan_node_id", "int", ""),
+        ("targetlist", "list", ""), ("qual", "list", ""), ("lefttree", "node", ""), ("righttree", "node", ""),
+        ("initPlan", "list", ""), ("extParam", "bitmap", ""), ("allParam", "bitmap", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
         allParam: frozenset[int] = frozenset(),
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -159,47 +108,15 @@ class Plan(Node):
 
 class Result(Plan):
     __slots__ = ("resconstantqual",)
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("resconstantqual", "node", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (*Plan.FIELDS, ("resconstantqual", "node", ""),)
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        resconstantqual: Any = None,
-    ) -> None:
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), resconstantqual: Any = None,
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -221,45 +138,15 @@ class Result(Plan):
 
 class ProjectSet(Plan):
     __slots__ = ()
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (*Plan.FIELDS,)
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
         allParam: frozenset[int] = frozenset(),
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -279,94 +166,42 @@ class ProjectSet(Plan):
 
 
 class ModifyTable(Plan):
-    __slots__ = ("operation", "canSetTag", "nominalRelation", "rootRelation", "partColsUpdated", "resultRelations", "updateColnosLists", "withCheckOptionLists", "returningOldAlias", "returningNewAlias", "returningLists", "fdwPrivLists", "fdwDirectModifyPlans", "rowMarks", "epqParam", "onConflictAction", "arbiterIndexes", "onConflictSet", "onConflictCols", "onConflictWhere", "exclRelRTI", "exclRelTlist", "mergeActionLists", "mergeJoinConditions")
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("operation", "enum:CmdType", ""),
-        ("canSetTag", "bool", ""),
-        ("nominalRelation", "uint", ""),
-        ("rootRelation", "uint", ""),
-        ("partColsUpdated", "bool", ""),
-        ("resultRelations", "list:int", ""),
-        ("updateColnosLists", "list:int", ""),
-        ("withCheckOptionLists", "list", ""),
-        ("returningOldAlias", "string", ""),
-        ("returningNewAlias", "string", ""),
-        ("returningLists", "list", ""),
-        ("fdwPrivLists", "list:int", ""),
-        ("fdwDirectModifyPlans", "bitmap", ""),
-        ("rowMarks", "list", ""),
-        ("epqParam", "int", ""),
-        ("onConflictAction", "enum:OnConflictAction", ""),
-        ("arbiterIndexes", "list:int", ""),
-        ("onConflictSet", "list", ""),
-        ("onConflictCols", "list:int", ""),
-        ("onConflictWhere", "node", ""),
-        ("exclRelRTI", "uint", ""),
-        ("exclRelTlist", "list", ""),
-        ("mergeActionLists", "list", ""),
+    __slots__ = (
+        "operation", "canSetTag", "nominalRelation", "rootRelation", "partColsUpdated", "resultRelations",
+        "updateColnosLists", "withCheckOptionLists", "returningOldAlias", "returningNewAlias", "returningLists",
+        "fdwPrivLists", "fdwDirectModifyPlans", "rowMarks", "epqParam", "onConflictAction", "arbiterIndexes",
+        "onConflictSet", "onConflictCols", "onConflictWhere", "exclRelRTI", "exclRelTlist", "mergeActionLists",
+        "mergeJoinConditions",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        *Plan.FIELDS, ("operation", "enum:CmdType", ""), ("canSetTag", "bool", ""), ("nominalRelation", "uint", ""),
+        ("rootRelation", "uint", ""), ("partColsUpdated", "bool", ""), ("resultRelations", "list:int", ""),
+        ("updateColnosLists", "list:int", ""), ("withCheckOptionLists", "list", ""),
+        ("returningOldAlias", "string", ""), ("returningNewAlias", "string", ""), ("returningLists", "list", ""),
+        ("fdwPrivLists", "list:int", ""), ("fdwDirectModifyPlans", "bitmap", ""), ("rowMarks", "list", ""),
+        ("epqParam", "int", ""), ("onConflictAction", "enum:OnConflictAction", ""), ("arbiterIndexes", "list:int", ""),
+        ("onConflictSet", "list", ""), ("onConflictCols", "list:int", ""), ("onConflictWhere", "node", ""),
+        ("exclRelRTI", "uint", ""), ("exclRelTlist", "list", ""), ("mergeActionLists", "list", ""),
         ("mergeJoinConditions", "list", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        operation: enums.CmdType = enums.CMD_UNKNOWN,
-        canSetTag: bool = False,
-        nominalRelation: int = 0,
-        rootRelation: int = 0,
-        partColsUpdated: bool = False,
-        resultRelations: list[Any] | None = None,
-        updateColnosLists: list[Any] | None = None,
-        withCheckOptionLists: list[Any] | None = None,
-        returningOldAlias: str | None = None,
-        returningNewAlias: str | None = None,
-        returningLists: list[Any] | None = None,
-        fdwPrivLists: list[Any] | None = None,
-        fdwDirectModifyPlans: frozenset[int] = frozenset(),
-        rowMarks: list[Any] | None = None,
-        epqParam: int = 0,
-        onConflictAction: enums.OnConflictAction = enums.ONCONFLICT_NONE,
-        arbiterIndexes: list[Any] | None = None,
-        onConflictSet: list[Any] | None = None,
-        onConflictCols: list[Any] | None = None,
-        onConflictWhere: Any = None,
-        exclRelRTI: int = 0,
-        exclRelTlist: list[Any] | None = None,
-        mergeActionLists: list[Any] | None = None,
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), operation: enums.CmdType = enums.CMD_UNKNOWN, canSetTag: bool = False,
+        nominalRelation: int = 0, rootRelation: int = 0, partColsUpdated: bool = False,
+        resultRelations: list[Any] | None = None, updateColnosLists: list[Any] | None = None,
+        withCheckOptionLists: list[Any] | None = None, returningOldAlias: str | None = None,
+        returningNewAlias: str | None = None, returningLists: list[Any] | None = None,
+        fdwPrivLists: list[Any] | None = None, fdwDirectModifyPlans: frozenset[int] = frozenset(),
+        rowMarks: list[Any] | None = None, epqParam: int = 0,
+        onConflictAction: enums.OnConflictAction = enums.ONCONFLICT_NONE, arbiterIndexes: list[Any] | None = None,
+        onConflictSet: list[Any] | None = None, onConflictCols: list[Any] | None = None, onConflictWhere: Any = None,
+        exclRelRTI: int = 0, exclRelTlist: list[Any] | None = None, mergeActionLists: list[Any] | None = None,
         mergeJoinConditions: list[Any] | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -411,55 +246,20 @@ class ModifyTable(Plan):
 
 class Append(Plan):
     __slots__ = ("apprelids", "appendplans", "nasyncplans", "first_partial_plan", "part_prune_index")
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("apprelids", "bitmap", ""),
-        ("appendplans", "list", ""),
-        ("nasyncplans", "int", ""),
-        ("first_partial_plan", "int", ""),
-        ("part_prune_index", "int", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        *Plan.FIELDS, ("apprelids", "bitmap", ""), ("appendplans", "list", ""), ("nasyncplans", "int", ""),
+        ("first_partial_plan", "int", ""), ("part_prune_index", "int", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        apprelids: frozenset[int] = frozenset(),
-        appendplans: list[Any] | None = None,
-        nasyncplans: int = 0,
-        first_partial_plan: int = 0,
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), apprelids: frozenset[int] = frozenset(),
+        appendplans: list[Any] | None = None, nasyncplans: int = 0, first_partial_plan: int = 0,
         part_prune_index: int = 0,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -484,62 +284,26 @@ class Append(Plan):
 
 
 class MergeAppend(Plan):
-    __slots__ = ("apprelids", "mergeplans", "numCols", "sortColIdx", "sortOperators", "collations", "nullsFirst", "part_prune_index")
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("apprelids", "bitmap", ""),
-        ("mergeplans", "list", ""),
-        ("numCols", "int", ""),
-        ("sortColIdx", "array:int", ""),
-        ("sortOperators", "array:oid", ""),
-        ("collations", "array:oid", ""),
-        ("nullsFirst", "array:bool", ""),
-        ("part_prune_index", "int", ""),
-    )
+    __slots__ = (
+        "apprelids", "mergeplans", "numCols", "sortColIdx", "sortOperators", "collations", "nullsFirst",
+        "part_prune_index",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        *Plan.FIELDS, ("apprelids", "bitmap", ""), ("mergeplans", "list", ""), ("numCols", "int", ""),
+        ("sortColIdx", "array:int", ""), ("sortOperators", "array:oid", ""), ("collations", "array:oid", ""),
+        ("nullsFirst", "array:bool", ""), ("part_prune_index", "int", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        apprelids: frozenset[int] = frozenset(),
-        mergeplans: list[Any] | None = None,
-        numCols: int = 0,
-        sortColIdx: list[Any] | None = None,
-        sortOperators: list[Any] | None = None,
-        collations: list[Any] | None = None,
-        nullsFirst: list[Any] | None = None,
-        part_prune_index: int = 0,
-    ) -> None:
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), apprelids: frozenset[int] = frozenset(),
+        mergeplans: list[Any] | None = None, numCols: int = 0, sortColIdx: list[Any] | None = None,
+        sortOperators: list[Any] | None = None, collations: list[Any] | None = None,
+        nullsFirst: list[Any] | None = None, part_prune_index: int = 0,
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -568,57 +332,19 @@ class MergeAppend(Plan):
 
 class RecursiveUnion(Plan):
     __slots__ = ("wtParam", "numCols", "dupColIdx", "dupOperators", "dupCollations", "numGroups")
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("wtParam", "int", ""),
-        ("numCols", "int", ""),
-        ("dupColIdx", "array:int", ""),
-        ("dupOperators", "array:oid", ""),
-        ("dupCollations", "array:oid", ""),
-        ("numGroups", "int", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        *Plan.FIELDS, ("wtParam", "int", ""), ("numCols", "int", ""), ("dupColIdx", "array:int", ""),
+        ("dupOperators", "array:oid", ""), ("dupCollations", "array:oid", ""), ("numGroups", "int", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        wtParam: int = 0,
-        numCols: int = 0,
-        dupColIdx: list[Any] | None = None,
-        dupOperators: list[Any] | None = None,
-        dupCollations: list[Any] | None = None,
-        numGroups: int = 0,
-    ) -> None:
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), wtParam: int = 0, numCols: int = 0, dupColIdx: list[Any] | None = None,
+        dupOperators: list[Any] | None = None, dupCollations: list[Any] | None = None, numGroups: int = 0,
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -645,47 +371,15 @@ class RecursiveUnion(Plan):
 
 class BitmapAnd(Plan):
     __slots__ = ("bitmapplans",)
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("bitmapplans", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (*Plan.FIELDS, ("bitmapplans", "list", ""),)
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        bitmapplans: list[Any] | None = None,
-    ) -> None:
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), bitmapplans: list[Any] | None = None,
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -707,49 +401,15 @@ class BitmapAnd(Plan):
 
 class BitmapOr(Plan):
     __slots__ = ("isshared", "bitmapplans")
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("isshared", "bool", ""),
-        ("bitmapplans", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (*Plan.FIELDS, ("isshared", "bool", ""), ("bitmapplans", "list", ""),)
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        isshared: bool = False,
-        bitmapplans: list[Any] | None = None,
-    ) -> None:
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), isshared: bool = False, bitmapplans: list[Any] | None = None,
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -772,47 +432,15 @@ class BitmapOr(Plan):
 
 class Scan(Plan):
     __slots__ = ("scanrelid",)
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("scanrelid", "uint", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (*Plan.FIELDS, ("scanrelid", "uint", ""),)
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        scanrelid: int = 0,
-    ) -> None:
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), scanrelid: int = 0,
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -834,47 +462,15 @@ class Scan(Plan):
 
 class SeqScan(Scan):
     __slots__ = ()
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("scanrelid", "uint", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (*Scan.FIELDS,)
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        scanrelid: int = 0,
-    ) -> None:
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), scanrelid: int = 0,
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -896,49 +492,15 @@ class SeqScan(Scan):
 
 class SampleScan(Scan):
     __slots__ = ("tablesample",)
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("scanrelid", "uint", ""),
-        ("tablesample", "node", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (*Scan.FIELDS, ("tablesample", "node", ""),)
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        scanrelid: int = 0,
-        tablesample: Any = None,
-    ) -> None:
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), scanrelid: int = 0, tablesample: Any = None,
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -960,62 +522,25 @@ class SampleScan(Scan):
 
 
 class IndexScan(Scan):
-    __slots__ = ("indexid", "indexqual", "indexqualorig", "indexorderby", "indexorderbyorig", "indexorderbyops", "indexorderdir")
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("scanrelid", "uint", ""),
-        ("indexid", "oid", ""),
-        ("indexqual", "list", ""),
-        ("indexqualorig", "list", ""),
-        ("indexorderby", "list", ""),
-        ("indexorderbyorig", "list", ""),
-        ("indexorderbyops", "list", ""),
+    __slots__ = (
+        "indexid", "indexqual", "indexqualorig", "indexorderby", "indexorderbyorig", "indexorderbyops", "indexorderdir",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        *Scan.FIELDS, ("indexid", "oid", ""), ("indexqual", "list", ""), ("indexqualorig", "list", ""),
+        ("indexorderby", "list", ""), ("indexorderbyorig", "list", ""), ("indexorderbyops", "list", ""),
         ("indexorderdir", "enum:ScanDirection", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        scanrelid: int = 0,
-        indexid: int = 0,
-        indexqual: list[Any] | None = None,
-        indexqualorig: list[Any] | None = None,
-        indexorderby: list[Any] | None = None,
-        indexorderbyorig: list[Any] | None = None,
-        indexorderbyops: list[Any] | None = None,
-        indexorderdir: enums.ScanDirection = enums.NoMovementScanDirection,
-    ) -> None:
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), scanrelid: int = 0, indexid: int = 0,
+        indexqual: list[Any] | None = None, indexqualorig: list[Any] | None = None,
+        indexorderby: list[Any] | None = None, indexorderbyorig: list[Any] | None = None,
+        indexorderbyops: list[Any] | None = None, indexorderdir: enums.ScanDirection = enums.NoMovementScanDirection,
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -1044,59 +569,20 @@ class IndexScan(Scan):
 
 class IndexOnlyScan(Scan):
     __slots__ = ("indexid", "indexqual", "recheckqual", "indexorderby", "indextlist", "indexorderdir")
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("scanrelid", "uint", ""),
-        ("indexid", "oid", ""),
-        ("indexqual", "list", ""),
-        ("recheckqual", "list", ""),
-        ("indexorderby", "list", ""),
-        ("indextlist", "list", ""),
-        ("indexorderdir", "enum:ScanDirection", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        *Scan.FIELDS, ("indexid", "oid", ""), ("indexqual", "list", ""), ("recheckqual", "list", ""),
+        ("indexorderby", "list", ""), ("indextlist", "list", ""), ("indexorderdir", "enum:ScanDirection", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        scanrelid: int = 0,
-        indexid: int = 0,
-        indexqual: list[Any] | None = None,
-        recheckqual: list[Any] | None = None,
-        indexorderby: list[Any] | None = None,
-        indextlist: list[Any] | None = None,
-        indexorderdir: enums.ScanDirection = enums.NoMovementScanDirection,
-    ) -> None:
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), scanrelid: int = 0, indexid: int = 0,
+        indexqual: list[Any] | None = None, recheckqual: list[Any] | None = None, indexorderby: list[Any] | None = None,
+        indextlist: list[Any] | None = None, indexorderdir: enums.ScanDirection = enums.NoMovementScanDirection,
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -1124,55 +610,19 @@ class IndexOnlyScan(Scan):
 
 class BitmapIndexScan(Scan):
     __slots__ = ("indexid", "isshared", "indexqual", "indexqualorig")
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("scanrelid", "uint", ""),
-        ("indexid", "oid", ""),
-        ("isshared", "bool", ""),
-        ("indexqual", "list", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        *Scan.FIELDS, ("indexid", "oid", ""), ("isshared", "bool", ""), ("indexqual", "list", ""),
         ("indexqualorig", "list", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        scanrelid: int = 0,
-        indexid: int = 0,
-        isshared: bool = False,
-        indexqual: list[Any] | None = None,
-        indexqualorig: list[Any] | None = None,
-    ) -> None:
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), scanrelid: int = 0, indexid: int = 0, isshared: bool = False,
+        indexqual: list[Any] | None = None, indexqualorig: list[Any] | None = None,
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -1198,49 +648,15 @@ class BitmapIndexScan(Scan):
 
 class BitmapHeapScan(Scan):
     __slots__ = ("bitmapqualorig",)
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("scanrelid", "uint", ""),
-        ("bitmapqualorig", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (*Scan.FIELDS, ("bitmapqualorig", "list", ""),)
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        scanrelid: int = 0,
-        bitmapqualorig: list[Any] | None = None,
-    ) -> None:
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), scanrelid: int = 0, bitmapqualorig: list[Any] | None = None,
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -1263,49 +679,15 @@ class BitmapHeapScan(Scan):
 
 class TidScan(Scan):
     __slots__ = ("tidquals",)
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("scanrelid", "uint", ""),
-        ("tidquals", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (*Scan.FIELDS, ("tidquals", "list", ""),)
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        scanrelid: int = 0,
-        tidquals: list[Any] | None = None,
-    ) -> None:
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), scanrelid: int = 0, tidquals: list[Any] | None = None,
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -1328,49 +710,15 @@ class TidScan(Scan):
 
 class TidRangeScan(Scan):
     __slots__ = ("tidrangequals",)
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("scanrelid", "uint", ""),
-        ("tidrangequals", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (*Scan.FIELDS, ("tidrangequals", "list", ""),)
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        scanrelid: int = 0,
-        tidrangequals: list[Any] | None = None,
-    ) -> None:
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), scanrelid: int = 0, tidrangequals: list[Any] | None = None,
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -1393,51 +741,18 @@ class TidRangeScan(Scan):
 
 class SubqueryScan(Scan):
     __slots__ = ("subplan", "scanstatus")
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("scanrelid", "uint", ""),
-        ("subplan", "node", ""),
-        ("scanstatus", "enum:SubqueryScanStatus", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        *Scan.FIELDS, ("subplan", "node", ""), ("scanstatus", "enum:SubqueryScanStatus", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        scanrelid: int = 0,
-        subplan: Any = None,
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), scanrelid: int = 0, subplan: Any = None,
         scanstatus: enums.SubqueryScanStatus = enums.SUBQUERY_SCAN_UNKNOWN,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -1461,51 +776,16 @@ class SubqueryScan(Scan):
 
 class FunctionScan(Scan):
     __slots__ = ("functions", "funcordinality")
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("scanrelid", "uint", ""),
-        ("functions", "list", ""),
-        ("funcordinality", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (*Scan.FIELDS, ("functions", "list", ""), ("funcordinality", "bool", ""),)
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        scanrelid: int = 0,
-        functions: list[Any] | None = None,
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), scanrelid: int = 0, functions: list[Any] | None = None,
         funcordinality: bool = False,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -1529,49 +809,15 @@ class FunctionScan(Scan):
 
 class ValuesScan(Scan):
     __slots__ = ("values_lists",)
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("scanrelid", "uint", ""),
-        ("values_lists", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (*Scan.FIELDS, ("values_lists", "list", ""),)
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        scanrelid: int = 0,
-        values_lists: list[Any] | None = None,
-    ) -> None:
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), scanrelid: int = 0, values_lists: list[Any] | None = None,
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -1594,49 +840,15 @@ class ValuesScan(Scan):
 
 class TableFuncScan(Scan):
     __slots__ = ("tablefunc",)
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("scanrelid", "uint", ""),
-        ("tablefunc", "node", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (*Scan.FIELDS, ("tablefunc", "node", ""),)
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        scanrelid: int = 0,
-        tablefunc: Any = None,
-    ) -> None:
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), scanrelid: int = 0, tablefunc: Any = None,
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -1659,51 +871,15 @@ class TableFuncScan(Scan):
 
 class CteScan(Scan):
     __slots__ = ("ctePlanId", "cteParam")
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("scanrelid", "uint", ""),
-        ("ctePlanId", "int", ""),
-        ("cteParam", "int", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (*Scan.FIELDS, ("ctePlanId", "int", ""), ("cteParam", "int", ""),)
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        scanrelid: int = 0,
-        ctePlanId: int = 0,
-        cteParam: int = 0,
-    ) -> None:
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), scanrelid: int = 0, ctePlanId: int = 0, cteParam: int = 0,
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -1727,49 +903,15 @@ class CteScan(Scan):
 
 class NamedTuplestoreScan(Scan):
     __slots__ = ("enrname",)
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("scanrelid", "uint", ""),
-        ("enrname", "string", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (*Scan.FIELDS, ("enrname", "string", ""),)
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        scanrelid: int = 0,
-        enrname: str | None = None,
-    ) -> None:
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), scanrelid: int = 0, enrname: str | None = None,
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -1792,49 +934,15 @@ class NamedTuplestoreScan(Scan):
 
 class WorkTableScan(Scan):
     __slots__ = ("wtParam",)
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("scanrelid", "uint", ""),
-        ("wtParam", "int", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (*Scan.FIELDS, ("wtParam", "int", ""),)
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        scanrelid: int = 0,
-        wtParam: int = 0,
-    ) -> None:
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), scanrelid: int = 0, wtParam: int = 0,
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -1856,70 +964,28 @@ class WorkTableScan(Scan):
 
 
 class ForeignScan(Scan):
-    __slots__ = ("operation", "resultRelation", "checkAsUser", "fs_server", "fdw_exprs", "fdw_private", "fdw_scan_tlist", "fdw_recheck_quals", "fs_relids", "fs_base_relids", "fsSystemCol")
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("scanrelid", "uint", ""),
-        ("operation", "enum:CmdType", ""),
-        ("resultRelation", "uint", ""),
-        ("checkAsUser", "oid", ""),
-        ("fs_server", "oid", ""),
-        ("fdw_exprs", "list", ""),
-        ("fdw_private", "list", ""),
-        ("fdw_scan_tlist", "list", ""),
-        ("fdw_recheck_quals", "list", ""),
-        ("fs_relids", "bitmap", ""),
-        ("fs_base_relids", "bitmap", ""),
-        ("fsSystemCol", "bool", ""),
-    )
+    __slots__ = (
+        "operation", "resultRelation", "checkAsUser", "fs_server", "fdw_exprs", "fdw_private", "fdw_scan_tlist",
+        "fdw_recheck_quals", "fs_relids", "fs_base_relids", "fsSystemCol",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        *Scan.FIELDS, ("operation", "enum:CmdType", ""), ("resultRelation", "uint", ""), ("checkAsUser", "oid", ""),
+        ("fs_server", "oid", ""), ("fdw_exprs", "list", ""), ("fdw_private", "list", ""),
+        ("fdw_scan_tlist", "list", ""), ("fdw_recheck_quals", "list", ""), ("fs_relids", "bitmap", ""),
+        ("fs_base_relids", "bitmap", ""), ("fsSystemCol", "bool", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        scanrelid: int = 0,
-        operation: enums.CmdType = enums.CMD_UNKNOWN,
-        resultRelation: int = 0,
-        checkAsUser: int = 0,
-        fs_server: int = 0,
-        fdw_exprs: list[Any] | None = None,
-        fdw_private: list[Any] | None = None,
-        fdw_scan_tlist: list[Any] | None = None,
-        fdw_recheck_quals: list[Any] | None = None,
-        fs_relids: frozenset[int] = frozenset(),
-        fs_base_relids: frozenset[int] = frozenset(),
-        fsSystemCol: bool = False,
-    ) -> None:
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), scanrelid: int = 0, operation: enums.CmdType = enums.CMD_UNKNOWN,
+        resultRelation: int = 0, checkAsUser: int = 0, fs_server: int = 0, fdw_exprs: list[Any] | None = None,
+        fdw_private: list[Any] | None = None, fdw_scan_tlist: list[Any] | None = None,
+        fdw_recheck_quals: list[Any] | None = None, fs_relids: frozenset[int] = frozenset(),
+        fs_base_relids: frozenset[int] = frozenset(), fsSystemCol: bool = False,
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -1951,62 +1017,25 @@ class ForeignScan(Scan):
 
 
 class CustomScan(Scan):
-    __slots__ = ("flags", "custom_plans", "custom_exprs", "custom_private", "custom_scan_tlist", "custom_relids", "methods")
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("scanrelid", "uint", ""),
-        ("flags", "uint", ""),
-        ("custom_plans", "list", ""),
-        ("custom_exprs", "list", ""),
-        ("custom_private", "list", ""),
-        ("custom_scan_tlist", "list", ""),
-        ("custom_relids", "bitmap", ""),
+    __slots__ = (
+        "flags", "custom_plans", "custom_exprs", "custom_private", "custom_scan_tlist", "custom_relids", "methods",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        *Scan.FIELDS, ("flags", "uint", ""), ("custom_plans", "list", ""), ("custom_exprs", "list", ""),
+        ("custom_private", "list", ""), ("custom_scan_tlist", "list", ""), ("custom_relids", "bitmap", ""),
         ("methods", "node", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        scanrelid: int = 0,
-        flags: int = 0,
-        custom_plans: list[Any] | None = None,
-        custom_exprs: list[Any] | None = None,
-        custom_private: list[Any] | None = None,
-        custom_scan_tlist: list[Any] | None = None,
-        custom_relids: frozenset[int] = frozenset(),
-        methods: Any = None,
-    ) -> None:
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), scanrelid: int = 0, flags: int = 0,
+        custom_plans: list[Any] | None = None, custom_exprs: list[Any] | None = None,
+        custom_private: list[Any] | None = None, custom_scan_tlist: list[Any] | None = None,
+        custom_relids: frozenset[int] = frozenset(), methods: Any = None,
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -2035,51 +1064,18 @@ class CustomScan(Scan):
 
 class Join(Plan):
     __slots__ = ("jointype", "inner_unique", "joinqual")
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("jointype", "enum:JoinType", ""),
-        ("inner_unique", "bool", ""),
-        ("joinqual", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        *Plan.FIELDS, ("jointype", "enum:JoinType", ""), ("inner_unique", "bool", ""), ("joinqual", "list", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        jointype: enums.JoinType = enums.JOIN_INNER,
-        inner_unique: bool = False,
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), jointype: enums.JoinType = enums.JOIN_INNER, inner_unique: bool = False,
         joinqual: list[Any] | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -2103,53 +1099,16 @@ class Join(Plan):
 
 class NestLoop(Join):
     __slots__ = ("nestParams",)
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("jointype", "enum:JoinType", ""),
-        ("inner_unique", "bool", ""),
-        ("joinqual", "list", ""),
-        ("nestParams", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (*Join.FIELDS, ("nestParams", "list", ""),)
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        jointype: enums.JoinType = enums.JOIN_INNER,
-        inner_unique: bool = False,
-        joinqual: list[Any] | None = None,
-        nestParams: list[Any] | None = None,
-    ) -> None:
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), jointype: enums.JoinType = enums.JOIN_INNER, inner_unique: bool = False,
+        joinqual: list[Any] | None = None, nestParams: list[Any] | None = None,
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -2174,80 +1133,33 @@ class NestLoop(Join):
 
 class NestLoopParam(Node):
     __slots__ = ("paramno", "paramval")
-    FIELDS = (
-        ("paramno", "int", ""),
-        ("paramval", "node", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("paramno", "int", ""), ("paramval", "node", ""),)
 
-    def __init__(
-        self,
-        *,
-        paramno: int = 0,
-        paramval: Any = None,
-    ) -> None:
+    def __init__(self, *, paramno: int = 0, paramval: Any = None) -> None:
         self.paramno = paramno
         self.paramval = paramval
 
 
 class MergeJoin(Join):
-    __slots__ = ("skip_mark_restore", "mergeclauses", "mergeFamilies", "mergeCollations", "mergeReversals", "mergeNullsFirst")
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("jointype", "enum:JoinType", ""),
-        ("inner_unique", "bool", ""),
-        ("joinqual", "list", ""),
-        ("skip_mark_restore", "bool", ""),
-        ("mergeclauses", "list", ""),
-        ("mergeFamilies", "array:oid", ""),
-        ("mergeCollations", "array:oid", ""),
-        ("mergeReversals", "array:bool", ""),
+    __slots__ = (
+        "skip_mark_restore", "mergeclauses", "mergeFamilies", "mergeCollations", "mergeReversals", "mergeNullsFirst",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        *Join.FIELDS, ("skip_mark_restore", "bool", ""), ("mergeclauses", "list", ""),
+        ("mergeFamilies", "array:oid", ""), ("mergeCollations", "array:oid", ""), ("mergeReversals", "array:bool", ""),
         ("mergeNullsFirst", "array:bool", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        jointype: enums.JoinType = enums.JOIN_INNER,
-        inner_unique: bool = False,
-        joinqual: list[Any] | None = None,
-        skip_mark_restore: bool = False,
-        mergeclauses: list[Any] | None = None,
-        mergeFamilies: list[Any] | None = None,
-        mergeCollations: list[Any] | None = None,
-        mergeReversals: list[Any] | None = None,
-        mergeNullsFirst: list[Any] | None = None,
-    ) -> None:
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), jointype: enums.JoinType = enums.JOIN_INNER, inner_unique: bool = False,
+        joinqual: list[Any] | None = None, skip_mark_restore: bool = False, mergeclauses: list[Any] | None = None,
+        mergeFamilies: list[Any] | None = None, mergeCollations: list[Any] | None = None,
+        mergeReversals: list[Any] | None = None, mergeNullsFirst: list[Any] | None = None,
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -2277,59 +1189,20 @@ class MergeJoin(Join):
 
 class HashJoin(Join):
     __slots__ = ("hashclauses", "hashoperators", "hashcollations", "hashkeys")
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("jointype", "enum:JoinType", ""),
-        ("inner_unique", "bool", ""),
-        ("joinqual", "list", ""),
-        ("hashclauses", "list", ""),
-        ("hashoperators", "list:oid", ""),
-        ("hashcollations", "list:oid", ""),
-        ("hashkeys", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        *Join.FIELDS, ("hashclauses", "list", ""), ("hashoperators", "list:oid", ""),
+        ("hashcollations", "list:oid", ""), ("hashkeys", "list", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        jointype: enums.JoinType = enums.JOIN_INNER,
-        inner_unique: bool = False,
-        joinqual: list[Any] | None = None,
-        hashclauses: list[Any] | None = None,
-        hashoperators: list[Any] | None = None,
-        hashcollations: list[Any] | None = None,
-        hashkeys: list[Any] | None = None,
-    ) -> None:
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), jointype: enums.JoinType = enums.JOIN_INNER, inner_unique: bool = False,
+        joinqual: list[Any] | None = None, hashclauses: list[Any] | None = None, hashoperators: list[Any] | None = None,
+        hashcollations: list[Any] | None = None, hashkeys: list[Any] | None = None,
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -2357,45 +1230,15 @@ class HashJoin(Join):
 
 class Material(Plan):
     __slots__ = ()
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (*Plan.FIELDS,)
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
         allParam: frozenset[int] = frozenset(),
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -2415,62 +1258,25 @@ class Material(Plan):
 
 
 class Memoize(Plan):
-    __slots__ = ("numKeys", "hashOperators", "collations", "param_exprs", "singlerow", "binary_mode", "est_entries", "keyparamids")
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("numKeys", "int", ""),
-        ("hashOperators", "array:oid", ""),
-        ("collations", "array:oid", ""),
-        ("param_exprs", "list", ""),
-        ("singlerow", "bool", ""),
-        ("binary_mode", "bool", ""),
-        ("est_entries", "uint", ""),
-        ("keyparamids", "bitmap", ""),
-    )
+    __slots__ = (
+        "numKeys", "hashOperators", "collations", "param_exprs", "singlerow", "binary_mode", "est_entries",
+        "keyparamids",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        *Plan.FIELDS, ("numKeys", "int", ""), ("hashOperators", "array:oid", ""), ("collations", "array:oid", ""),
+        ("param_exprs", "list", ""), ("singlerow", "bool", ""), ("binary_mode", "bool", ""),
+        ("est_entries", "uint", ""), ("keyparamids", "bitmap", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        numKeys: int = 0,
-        hashOperators: list[Any] | None = None,
-        collations: list[Any] | None = None,
-        param_exprs: list[Any] | None = None,
-        singlerow: bool = False,
-        binary_mode: bool = False,
-        est_entries: int = 0,
-        keyparamids: frozenset[int] = frozenset(),
-    ) -> None:
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), numKeys: int = 0, hashOperators: list[Any] | None = None,
+        collations: list[Any] | None = None, param_exprs: list[Any] | None = None, singlerow: bool = False,
+        binary_mode: bool = False, est_entries: int = 0, keyparamids: frozenset[int] = frozenset(),
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -2499,55 +1305,20 @@ class Memoize(Plan):
 
 class Sort(Plan):
     __slots__ = ("numCols", "sortColIdx", "sortOperators", "collations", "nullsFirst")
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("numCols", "int", ""),
-        ("sortColIdx", "array:int", ""),
-        ("sortOperators", "array:oid", ""),
-        ("collations", "array:oid", ""),
-        ("nullsFirst", "array:bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        *Plan.FIELDS, ("numCols", "int", ""), ("sortColIdx", "array:int", ""), ("sortOperators", "array:oid", ""),
+        ("collations", "array:oid", ""), ("nullsFirst", "array:bool", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        numCols: int = 0,
-        sortColIdx: list[Any] | None = None,
-        sortOperators: list[Any] | None = None,
-        collations: list[Any] | None = None,
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), numCols: int = 0, sortColIdx: list[Any] | None = None,
+        sortOperators: list[Any] | None = None, collations: list[Any] | None = None,
         nullsFirst: list[Any] | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -2573,70 +1344,28 @@ class Sort(Plan):
 
 class IncrementalSort(Node):
     __slots__ = ("sort", "nPresortedCols")
-    FIELDS = (
-        ("sort", "node", ""),
-        ("nPresortedCols", "int", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("sort", "node", ""), ("nPresortedCols", "int", ""),)
 
-    def __init__(
-        self,
-        *,
-        sort: Any = None,
-        nPresortedCols: int = 0,
-    ) -> None:
+    def __init__(self, *, sort: Any = None, nPresortedCols: int = 0) -> None:
         self.sort = sort
         self.nPresortedCols = nPresortedCols
 
 
 class Group(Plan):
     __slots__ = ("numCols", "grpColIdx", "grpOperators", "grpCollations")
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("numCols", "int", ""),
-        ("grpColIdx", "array:int", ""),
-        ("grpOperators", "array:oid", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        *Plan.FIELDS, ("numCols", "int", ""), ("grpColIdx", "array:int", ""), ("grpOperators", "array:oid", ""),
         ("grpCollations", "array:oid", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        numCols: int = 0,
-        grpColIdx: list[Any] | None = None,
-        grpOperators: list[Any] | None = None,
-        grpCollations: list[Any] | None = None,
-    ) -> None:
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), numCols: int = 0, grpColIdx: list[Any] | None = None,
+        grpOperators: list[Any] | None = None, grpCollations: list[Any] | None = None,
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -2660,68 +1389,28 @@ class Group(Plan):
 
 
 class Agg(Plan):
-    __slots__ = ("aggstrategy", "aggsplit", "numCols", "grpColIdx", "grpOperators", "grpCollations", "numGroups", "transitionSpace", "aggParams", "groupingSets", "chain")
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("aggstrategy", "enum:AggStrategy", ""),
-        ("aggsplit", "enum:AggSplit", ""),
-        ("numCols", "int", ""),
-        ("grpColIdx", "array:int", ""),
-        ("grpOperators", "array:oid", ""),
-        ("grpCollations", "array:oid", ""),
-        ("numGroups", "int", ""),
-        ("transitionSpace", "uint", ""),
-        ("aggParams", "bitmap", ""),
-        ("groupingSets", "list", ""),
-        ("chain", "list", ""),
-    )
+    __slots__ = (
+        "aggstrategy", "aggsplit", "numCols", "grpColIdx", "grpOperators", "grpCollations", "numGroups",
+        "transitionSpace", "aggParams", "groupingSets", "chain",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        *Plan.FIELDS, ("aggstrategy", "enum:AggStrategy", ""), ("aggsplit", "enum:AggSplit", ""),
+        ("numCols", "int", ""), ("grpColIdx", "array:int", ""), ("grpOperators", "array:oid", ""),
+        ("grpCollations", "array:oid", ""), ("numGroups", "int", ""), ("transitionSpace", "uint", ""),
+        ("aggParams", "bitmap", ""), ("groupingSets", "list", ""), ("chain", "list", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        aggstrategy: enums.AggStrategy = enums.AGG_PLAIN,
-        aggsplit: enums.AggSplit = enums.AGGSPLIT_SIMPLE,
-        numCols: int = 0,
-        grpColIdx: list[Any] | None = None,
-        grpOperators: list[Any] | None = None,
-        grpCollations: list[Any] | None = None,
-        numGroups: int = 0,
-        transitionSpace: int = 0,
-        aggParams: frozenset[int] = frozenset(),
-        groupingSets: list[Any] | None = None,
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), aggstrategy: enums.AggStrategy = enums.AGG_PLAIN,
+        aggsplit: enums.AggSplit = enums.AGGSPLIT_SIMPLE, numCols: int = 0, grpColIdx: list[Any] | None = None,
+        grpOperators: list[Any] | None = None, grpCollations: list[Any] | None = None, numGroups: int = 0,
+        transitionSpace: int = 0, aggParams: frozenset[int] = frozenset(), groupingSets: list[Any] | None = None,
         chain: list[Any] | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -2752,88 +1441,34 @@ class Agg(Plan):
 
 
 class WindowAgg(Plan):
-    __slots__ = ("winname", "winref", "partNumCols", "partColIdx", "partOperators", "partCollations", "ordNumCols", "ordColIdx", "ordOperators", "ordCollations", "frameOptions", "startOffset", "endOffset", "runCondition", "runConditionOrig", "startInRangeFunc", "endInRangeFunc", "inRangeColl", "inRangeAsc", "inRangeNullsFirst", "topWindow")
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("winname", "string", ""),
-        ("winref", "uint", ""),
-        ("partNumCols", "int", ""),
-        ("partColIdx", "array:int", ""),
-        ("partOperators", "array:oid", ""),
-        ("partCollations", "array:oid", ""),
-        ("ordNumCols", "int", ""),
-        ("ordColIdx", "array:int", ""),
-        ("ordOperators", "array:oid", ""),
-        ("ordCollations", "array:oid", ""),
-        ("frameOptions", "int", ""),
-        ("startOffset", "node", ""),
-        ("endOffset", "node", ""),
-        ("runCondition", "list", ""),
-        ("runConditionOrig", "list", ""),
-        ("startInRangeFunc", "oid", ""),
-        ("endInRangeFunc", "oid", ""),
-        ("inRangeColl", "oid", ""),
-        ("inRangeAsc", "bool", ""),
-        ("inRangeNullsFirst", "bool", ""),
-        ("topWindow", "bool", ""),
-    )
+    __slots__ = (
+        "winname", "winref", "partNumCols", "partColIdx", "partOperators", "partCollations", "ordNumCols", "ordColIdx",
+        "ordOperators", "ordCollations", "frameOptions", "startOffset", "endOffset", "runCondition", "runConditionOrig",
+        "startInRangeFunc", "endInRangeFunc", "inRangeColl", "inRangeAsc", "inRangeNullsFirst", "topWindow",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        *Plan.FIELDS, ("winname", "string", ""), ("winref", "uint", ""), ("partNumCols", "int", ""),
+        ("partColIdx", "array:int", ""), ("partOperators", "array:oid", ""), ("partCollations", "array:oid", ""),
+        ("ordNumCols", "int", ""), ("ordColIdx", "array:int", ""), ("ordOperators", "array:oid", ""),
+        ("ordCollations", "array:oid", ""), ("frameOptions", "int", ""), ("startOffset", "node", ""),
+        ("endOffset", "node", ""), ("runCondition", "list", ""), ("runConditionOrig", "list", ""),
+        ("startInRangeFunc", "oid", ""), ("endInRangeFunc", "oid", ""), ("inRangeColl", "oid", ""),
+        ("inRangeAsc", "bool", ""), ("inRangeNullsFirst", "bool", ""), ("topWindow", "bool", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        winname: str | None = None,
-        winref: int = 0,
-        partNumCols: int = 0,
-        partColIdx: list[Any] | None = None,
-        partOperators: list[Any] | None = None,
-        partCollations: list[Any] | None = None,
-        ordNumCols: int = 0,
-        ordColIdx: list[Any] | None = None,
-        ordOperators: list[Any] | None = None,
-        ordCollations: list[Any] | None = None,
-        frameOptions: int = 0,
-        startOffset: Any = None,
-        endOffset: Any = None,
-        runCondition: list[Any] | None = None,
-        runConditionOrig: list[Any] | None = None,
-        startInRangeFunc: int = 0,
-        endInRangeFunc: int = 0,
-        inRangeColl: int = 0,
-        inRangeAsc: bool = False,
-        inRangeNullsFirst: bool = False,
-        topWindow: bool = False,
-    ) -> None:
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), winname: str | None = None, winref: int = 0, partNumCols: int = 0,
+        partColIdx: list[Any] | None = None, partOperators: list[Any] | None = None,
+        partCollations: list[Any] | None = None, ordNumCols: int = 0, ordColIdx: list[Any] | None = None,
+        ordOperators: list[Any] | None = None, ordCollations: list[Any] | None = None, frameOptions: int = 0,
+        startOffset: Any = None, endOffset: Any = None, runCondition: list[Any] | None = None,
+        runConditionOrig: list[Any] | None = None, startInRangeFunc: int = 0, endInRangeFunc: int = 0,
+        inRangeColl: int = 0, inRangeAsc: bool = False, inRangeNullsFirst: bool = False, topWindow: bool = False,
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -2875,53 +1510,19 @@ class WindowAgg(Plan):
 
 class Unique(Plan):
     __slots__ = ("numCols", "uniqColIdx", "uniqOperators", "uniqCollations")
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("numCols", "int", ""),
-        ("uniqColIdx", "array:int", ""),
-        ("uniqOperators", "array:oid", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        *Plan.FIELDS, ("numCols", "int", ""), ("uniqColIdx", "array:int", ""), ("uniqOperators", "array:oid", ""),
         ("uniqCollations", "array:oid", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        numCols: int = 0,
-        uniqColIdx: list[Any] | None = None,
-        uniqOperators: list[Any] | None = None,
-        uniqCollations: list[Any] | None = None,
-    ) -> None:
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), numCols: int = 0, uniqColIdx: list[Any] | None = None,
+        uniqOperators: list[Any] | None = None, uniqCollations: list[Any] | None = None,
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -2946,55 +1547,19 @@ class Unique(Plan):
 
 class Gather(Plan):
     __slots__ = ("num_workers", "rescan_param", "single_copy", "invisible", "initParam")
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("num_workers", "int", ""),
-        ("rescan_param", "int", ""),
-        ("single_copy", "bool", ""),
-        ("invisible", "bool", ""),
-        ("initParam", "bitmap", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        *Plan.FIELDS, ("num_workers", "int", ""), ("rescan_param", "int", ""), ("single_copy", "bool", ""),
+        ("invisible", "bool", ""), ("initParam", "bitmap", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        num_workers: int = 0,
-        rescan_param: int = 0,
-        single_copy: bool = False,
-        invisible: bool = False,
-        initParam: frozenset[int] = frozenset(),
-    ) -> None:
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), num_workers: int = 0, rescan_param: int = 0, single_copy: bool = False,
+        invisible: bool = False, initParam: frozenset[int] = frozenset(),
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -3019,62 +1584,26 @@ class Gather(Plan):
 
 
 class GatherMerge(Plan):
-    __slots__ = ("num_workers", "rescan_param", "numCols", "sortColIdx", "sortOperators", "collations", "nullsFirst", "initParam")
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("num_workers", "int", ""),
-        ("rescan_param", "int", ""),
-        ("numCols", "int", ""),
-        ("sortColIdx", "array:int", ""),
-        ("sortOperators", "array:oid", ""),
-        ("collations", "array:oid", ""),
-        ("nullsFirst", "array:bool", ""),
-        ("initParam", "bitmap", ""),
-    )
+    __slots__ = (
+        "num_workers", "rescan_param", "numCols", "sortColIdx", "sortOperators", "collations", "nullsFirst",
+        "initParam",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        *Plan.FIELDS, ("num_workers", "int", ""), ("rescan_param", "int", ""), ("numCols", "int", ""),
+        ("sortColIdx", "array:int", ""), ("sortOperators", "array:oid", ""), ("collations", "array:oid", ""),
+        ("nullsFirst", "array:bool", ""), ("initParam", "bitmap", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        num_workers: int = 0,
-        rescan_param: int = 0,
-        numCols: int = 0,
-        sortColIdx: list[Any] | None = None,
-        sortOperators: list[Any] | None = None,
-        collations: list[Any] | None = None,
-        nullsFirst: list[Any] | None = None,
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), num_workers: int = 0, rescan_param: int = 0, numCols: int = 0,
+        sortColIdx: list[Any] | None = None, sortOperators: list[Any] | None = None,
+        collations: list[Any] | None = None, nullsFirst: list[Any] | None = None,
         initParam: frozenset[int] = frozenset(),
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -3103,55 +1632,19 @@ class GatherMerge(Plan):
 
 class Hash(Plan):
     __slots__ = ("hashkeys", "skewTable", "skewColumn", "skewInherit", "rows_total")
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("hashkeys", "list", ""),
-        ("skewTable", "oid", ""),
-        ("skewColumn", "int", ""),
-        ("skewInherit", "bool", ""),
-        ("rows_total", "float", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        *Plan.FIELDS, ("hashkeys", "list", ""), ("skewTable", "oid", ""), ("skewColumn", "int", ""),
+        ("skewInherit", "bool", ""), ("rows_total", "float", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        hashkeys: list[Any] | None = None,
-        skewTable: int = 0,
-        skewColumn: int = 0,
-        skewInherit: bool = False,
-        rows_total: float = 0.0,
-    ) -> None:
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), hashkeys: list[Any] | None = None, skewTable: int = 0,
+        skewColumn: int = 0, skewInherit: bool = False, rows_total: float = 0.0,
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -3176,62 +1669,25 @@ class Hash(Plan):
 
 
 class SetOp(Plan):
-    __slots__ = ("cmd", "strategy", "numCols", "cmpColIdx", "cmpOperators", "cmpCollations", "cmpNullsFirst", "numGroups")
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("cmd", "enum:SetOpCmd", ""),
-        ("strategy", "enum:SetOpStrategy", ""),
-        ("numCols", "int", ""),
-        ("cmpColIdx", "array:int", ""),
-        ("cmpOperators", "array:oid", ""),
-        ("cmpCollations", "array:oid", ""),
-        ("cmpNullsFirst", "array:bool", ""),
-        ("numGroups", "int", ""),
-    )
+    __slots__ = (
+        "cmd", "strategy", "numCols", "cmpColIdx", "cmpOperators", "cmpCollations", "cmpNullsFirst", "numGroups",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        *Plan.FIELDS, ("cmd", "enum:SetOpCmd", ""), ("strategy", "enum:SetOpStrategy", ""), ("numCols", "int", ""),
+        ("cmpColIdx", "array:int", ""), ("cmpOperators", "array:oid", ""), ("cmpCollations", "array:oid", ""),
+        ("cmpNullsFirst", "array:bool", ""), ("numGroups", "int", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        cmd: enums.SetOpCmd = enums.SETOPCMD_INTERSECT,
-        strategy: enums.SetOpStrategy = enums.SETOP_SORTED,
-        numCols: int = 0,
-        cmpColIdx: list[Any] | None = None,
-        cmpOperators: list[Any] | None = None,
-        cmpCollations: list[Any] | None = None,
-        cmpNullsFirst: list[Any] | None = None,
-        numGroups: int = 0,
-    ) -> None:
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), cmd: enums.SetOpCmd = enums.SETOPCMD_INTERSECT,
+        strategy: enums.SetOpStrategy = enums.SETOP_SORTED, numCols: int = 0, cmpColIdx: list[Any] | None = None,
+        cmpOperators: list[Any] | None = None, cmpCollations: list[Any] | None = None,
+        cmpNullsFirst: list[Any] | None = None, numGroups: int = 0,
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -3260,49 +1716,15 @@ class SetOp(Plan):
 
 class LockRows(Plan):
     __slots__ = ("rowMarks", "epqParam")
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("rowMarks", "list", ""),
-        ("epqParam", "int", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (*Plan.FIELDS, ("rowMarks", "list", ""), ("epqParam", "int", ""),)
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        rowMarks: list[Any] | None = None,
-        epqParam: int = 0,
-    ) -> None:
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), rowMarks: list[Any] | None = None, epqParam: int = 0,
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -3324,60 +1746,25 @@ class LockRows(Plan):
 
 
 class Limit(Plan):
-    __slots__ = ("limitOffset", "limitCount", "limitOption", "uniqNumCols", "uniqColIdx", "uniqOperators", "uniqCollations")
-    FIELDS = (
-        ("disabled_nodes", "int", ""),
-        ("startup_cost", "float", ""),
-        ("total_cost", "float", ""),
-        ("plan_rows", "float", ""),
-        ("plan_width", "int", ""),
-        ("parallel_aware", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("async_capable", "bool", ""),
-        ("plan_node_id", "int", ""),
-        ("targetlist", "list", ""),
-        ("qual", "list", ""),
-        ("lefttree", "node", ""),
-        ("righttree", "node", ""),
-        ("initPlan", "list", ""),
-        ("extParam", "bitmap", ""),
-        ("allParam", "bitmap", ""),
-        ("limitOffset", "node", ""),
-        ("limitCount", "node", ""),
-        ("limitOption", "enum:LimitOption", ""),
-        ("uniqNumCols", "int", ""),
-        ("uniqColIdx", "array:int", ""),
-        ("uniqOperators", "array:oid", ""),
+    __slots__ = (
+        "limitOffset", "limitCount", "limitOption", "uniqNumCols", "uniqColIdx", "uniqOperators", "uniqCollations",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        *Plan.FIELDS, ("limitOffset", "node", ""), ("limitCount", "node", ""), ("limitOption", "enum:LimitOption", ""),
+        ("uniqNumCols", "int", ""), ("uniqColIdx", "array:int", ""), ("uniqOperators", "array:oid", ""),
         ("uniqCollations", "array:oid", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        disabled_nodes: int = 0,
-        startup_cost: float = 0.0,
-        total_cost: float = 0.0,
-        plan_rows: float = 0.0,
-        plan_width: int = 0,
-        parallel_aware: bool = False,
-        parallel_safe: bool = False,
-        async_capable: bool = False,
-        plan_node_id: int = 0,
-        targetlist: list[Any] | None = None,
-        qual: list[Any] | None = None,
-        lefttree: Any = None,
-        righttree: Any = None,
-        initPlan: list[Any] | None = None,
-        extParam: frozenset[int] = frozenset(),
-        allParam: frozenset[int] = frozenset(),
-        limitOffset: Any = None,
-        limitCount: Any = None,
-        limitOption: enums.LimitOption = enums.LIMIT_OPTION_COUNT,
-        uniqNumCols: int = 0,
-        uniqColIdx: list[Any] | None = None,
-        uniqOperators: list[Any] | None = None,
+        self, *, disabled_nodes: int = 0, startup_cost: float = 0.0, total_cost: float = 0.0, plan_rows: float = 0.0,
+        plan_width: int = 0, parallel_aware: bool = False, parallel_safe: bool = False, async_capable: bool = False,
+        plan_node_id: int = 0, targetlist: list[Any] | None = None, qual: list[Any] | None = None, lefttree: Any = None,
+        righttree: Any = None, initPlan: list[Any] | None = None, extParam: frozenset[int] = frozenset(),
+        allParam: frozenset[int] = frozenset(), limitOffset: Any = None, limitCount: Any = None,
+        limitOption: enums.LimitOption = enums.LIMIT_OPTION_COUNT, uniqNumCols: int = 0,
+        uniqColIdx: list[Any] | None = None, uniqOperators: list[Any] | None = None,
         uniqCollations: list[Any] | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.disabled_nodes = disabled_nodes
         self.startup_cost = startup_cost
         self.total_cost = total_cost
@@ -3405,29 +1792,18 @@ class Limit(Plan):
 
 class PlanRowMark(Node):
     __slots__ = ("rti", "prti", "rowmarkId", "markType", "allMarkTypes", "strength", "waitPolicy", "isParent")
-    FIELDS = (
-        ("rti", "uint", ""),
-        ("prti", "uint", ""),
-        ("rowmarkId", "uint", ""),
-        ("markType", "enum:RowMarkType", ""),
-        ("allMarkTypes", "int", ""),
-        ("strength", "enum:LockClauseStrength", ""),
-        ("waitPolicy", "enum:LockWaitPolicy", ""),
-        ("isParent", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("rti", "uint", ""), ("prti", "uint", ""), ("rowmarkId", "uint", ""), ("markType", "enum:RowMarkType", ""),
+        ("allMarkTypes", "int", ""), ("strength", "enum:LockClauseStrength", ""),
+        ("waitPolicy", "enum:LockWaitPolicy", ""), ("isParent", "bool", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        rti: int = 0,
-        prti: int = 0,
-        rowmarkId: int = 0,
-        markType: enums.RowMarkType = enums.ROW_MARK_EXCLUSIVE,
-        allMarkTypes: int = 0,
-        strength: enums.LockClauseStrength = enums.LCS_NONE,
-        waitPolicy: enums.LockWaitPolicy = enums.LockWaitBlock,
+        self, *, rti: int = 0, prti: int = 0, rowmarkId: int = 0,
+        markType: enums.RowMarkType = enums.ROW_MARK_EXCLUSIVE, allMarkTypes: int = 0,
+        strength: enums.LockClauseStrength = enums.LCS_NONE, waitPolicy: enums.LockWaitPolicy = enums.LockWaitBlock,
         isParent: bool = False,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.rti = rti
         self.prti = prti
         self.rowmarkId = rowmarkId
@@ -3440,53 +1816,38 @@ class PlanRowMark(Node):
 
 class PartitionPruneInfo(Node):
     __slots__ = ("relids", "prune_infos", "other_subplans")
-    FIELDS = (
-        ("relids", "bitmap", ""),
-        ("prune_infos", "list", ""),
-        ("other_subplans", "bitmap", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("relids", "bitmap", ""), ("prune_infos", "list", ""), ("other_subplans", "bitmap", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        relids: frozenset[int] = frozenset(),
-        prune_infos: list[Any] | None = None,
+        self, *, relids: frozenset[int] = frozenset(), prune_infos: list[Any] | None = None,
         other_subplans: frozenset[int] = frozenset(),
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.relids = relids
         self.prune_infos = [] if prune_infos is None else prune_infos
         self.other_subplans = other_subplans
 
 
 class PartitionedRelPruneInfo(Node):
-    __slots__ = ("rtindex", "present_parts", "nparts", "subplan_map", "subpart_map", "leafpart_rti_map", "relid_map", "initial_pruning_steps", "exec_pruning_steps", "execparamids")
-    FIELDS = (
-        ("rtindex", "uint", ""),
-        ("present_parts", "bitmap", ""),
-        ("nparts", "int", ""),
-        ("subplan_map", "array:int", ""),
-        ("subpart_map", "array:int", ""),
-        ("leafpart_rti_map", "array:int", ""),
-        ("relid_map", "array:oid", ""),
-        ("initial_pruning_steps", "list", ""),
-        ("exec_pruning_steps", "list", ""),
+    __slots__ = (
+        "rtindex", "present_parts", "nparts", "subplan_map", "subpart_map", "leafpart_rti_map", "relid_map",
+        "initial_pruning_steps", "exec_pruning_steps", "execparamids",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        ("rtindex", "uint", ""), ("present_parts", "bitmap", ""), ("nparts", "int", ""),
+        ("subplan_map", "array:int", ""), ("subpart_map", "array:int", ""), ("leafpart_rti_map", "array:int", ""),
+        ("relid_map", "array:oid", ""), ("initial_pruning_steps", "list", ""), ("exec_pruning_steps", "list", ""),
         ("execparamids", "bitmap", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        rtindex: int = 0,
-        present_parts: frozenset[int] = frozenset(),
-        nparts: int = 0,
-        subplan_map: list[Any] | None = None,
-        subpart_map: list[Any] | None = None,
-        leafpart_rti_map: list[Any] | None = None,
-        relid_map: list[Any] | None = None,
-        initial_pruning_steps: list[Any] | None = None,
-        exec_pruning_steps: list[Any] | None = None,
+        self, *, rtindex: int = 0, present_parts: frozenset[int] = frozenset(), nparts: int = 0,
+        subplan_map: list[Any] | None = None, subpart_map: list[Any] | None = None,
+        leafpart_rti_map: list[Any] | None = None, relid_map: list[Any] | None = None,
+        initial_pruning_steps: list[Any] | None = None, exec_pruning_steps: list[Any] | None = None,
         execparamids: frozenset[int] = frozenset(),
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.rtindex = rtindex
         self.present_parts = present_parts
         self.nparts = nparts
@@ -3501,37 +1862,23 @@ class PartitionedRelPruneInfo(Node):
 
 class PartitionPruneStep(Node):
     __slots__ = ("step_id",)
-    FIELDS = (
-        ("step_id", "int", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("step_id", "int", ""),)
 
-    def __init__(
-        self,
-        *,
-        step_id: int = 0,
-    ) -> None:
+    def __init__(self, *, step_id: int = 0) -> None:
         self.step_id = step_id
 
 
 class PartitionPruneStepOp(Node):
     __slots__ = ("step", "opstrategy", "exprs", "cmpfns", "nullkeys")
-    FIELDS = (
-        ("step", "node", ""),
-        ("opstrategy", "int", ""),
-        ("exprs", "list", ""),
-        ("cmpfns", "list", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("step", "node", ""), ("opstrategy", "int", ""), ("exprs", "list", ""), ("cmpfns", "list", ""),
         ("nullkeys", "bitmap", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        step: Any = None,
-        opstrategy: int = 0,
-        exprs: list[Any] | None = None,
-        cmpfns: list[Any] | None = None,
+        self, *, step: Any = None, opstrategy: int = 0, exprs: list[Any] | None = None, cmpfns: list[Any] | None = None,
         nullkeys: frozenset[int] = frozenset(),
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.step = step
         self.opstrategy = opstrategy
         self.exprs = [] if exprs is None else exprs
@@ -3541,19 +1888,14 @@ class PartitionPruneStepOp(Node):
 
 class PartitionPruneStepCombine(Node):
     __slots__ = ("step", "combineOp", "source_stepids")
-    FIELDS = (
-        ("step", "node", ""),
-        ("combineOp", "enum:PartitionPruneCombineOp", ""),
-        ("source_stepids", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("step", "node", ""), ("combineOp", "enum:PartitionPruneCombineOp", ""), ("source_stepids", "list", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        step: Any = None,
-        combineOp: enums.PartitionPruneCombineOp = enums.PARTPRUNE_COMBINE_UNION,
+        self, *, step: Any = None, combineOp: enums.PartitionPruneCombineOp = enums.PARTPRUNE_COMBINE_UNION,
         source_stepids: list[Any] | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.step = step
         self.combineOp = combineOp
         self.source_stepids = [] if source_stepids is None else source_stepids
@@ -3561,17 +1903,9 @@ class PartitionPruneStepCombine(Node):
 
 class PlanInvalItem(Node):
     __slots__ = ("cacheId", "hashValue")
-    FIELDS = (
-        ("cacheId", "int", ""),
-        ("hashValue", "uint", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("cacheId", "int", ""), ("hashValue", "uint", ""),)
 
-    def __init__(
-        self,
-        *,
-        cacheId: int = 0,
-        hashValue: int = 0,
-    ) -> None:
+    def __init__(self, *, cacheId: int = 0, hashValue: int = 0) -> None:
         self.cacheId = cacheId
         self.hashValue = hashValue
 

@@ -2,52 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from tusk.sql.nodes import enums
-from tusk.sql.nodes.base import Node
+from tusk.sql.nodes.base import FieldTable, Node
 
 
 class Alias(Node):
     __slots__ = ("aliasname", "colnames")
-    FIELDS = (
-        ("aliasname", "string", ""),
-        ("colnames", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("aliasname", "string", ""), ("colnames", "list", ""),)
 
-    def __init__(
-        self,
-        *,
-        aliasname: str | None = None,
-        colnames: list[Any] | None = None,
-    ) -> None:
+    def __init__(self, *, aliasname: str | None = None, colnames: list[Any] | None = None) -> None:
         self.aliasname = aliasname
         self.colnames = [] if colnames is None else colnames
 
 
 class RangeVar(Node):
     __slots__ = ("catalogname", "schemaname", "relname", "inh", "relpersistence", "alias", "location")
-    FIELDS = (
-        ("catalogname", "string", ""),
-        ("schemaname", "string", ""),
-        ("relname", "string", ""),
-        ("inh", "bool", ""),
-        ("relpersistence", "char", ""),
-        ("alias", "node", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("catalogname", "string", ""), ("schemaname", "string", ""), ("relname", "string", ""), ("inh", "bool", ""),
+        ("relpersistence", "char", ""), ("alias", "node", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        catalogname: str | None = None,
-        schemaname: str | None = None,
-        relname: str | None = None,
-        inh: bool = False,
-        relpersistence: str = "\x00",
-        alias: Any = None,
-        location: int = -1,
-    ) -> None:
+        self, *, catalogname: str | None = None, schemaname: str | None = None, relname: str | None = None,
+        inh: bool = False, relpersistence: str = "\x00", alias: Any = None, location: int = -1,
+    ) -> None:  # fmt: skip
         self.catalogname = catalogname
         self.schemaname = schemaname
         self.relname = relname
@@ -58,48 +38,26 @@ class RangeVar(Node):
 
 
 class TableFunc(Node):
-    __slots__ = ("functype", "ns_uris", "ns_names", "docexpr", "rowexpr", "colnames", "coltypes", "coltypmods", "colcollations", "colexprs", "coldefexprs", "colvalexprs", "passingvalexprs", "notnulls", "plan", "ordinalitycol", "location")
-    FIELDS = (
-        ("functype", "enum:TableFuncType", ""),
-        ("ns_uris", "list", ""),
-        ("ns_names", "list", ""),
-        ("docexpr", "node", ""),
-        ("rowexpr", "node", ""),
-        ("colnames", "list", ""),
-        ("coltypes", "list:oid", ""),
-        ("coltypmods", "list:int", ""),
-        ("colcollations", "list:oid", ""),
-        ("colexprs", "list", ""),
-        ("coldefexprs", "list", ""),
-        ("colvalexprs", "list", ""),
-        ("passingvalexprs", "list", ""),
-        ("notnulls", "bitmap", ""),
-        ("plan", "node", ""),
-        ("ordinalitycol", "int", ""),
-        ("location", "location", ""),
-    )
+    __slots__ = (
+        "functype", "ns_uris", "ns_names", "docexpr", "rowexpr", "colnames", "coltypes", "coltypmods", "colcollations",
+        "colexprs", "coldefexprs", "colvalexprs", "passingvalexprs", "notnulls", "plan", "ordinalitycol", "location",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        ("functype", "enum:TableFuncType", ""), ("ns_uris", "list", ""), ("ns_names", "list", ""),
+        ("docexpr", "node", ""), ("rowexpr", "node", ""), ("colnames", "list", ""), ("coltypes", "list:oid", ""),
+        ("coltypmods", "list:int", ""), ("colcollations", "list:oid", ""), ("colexprs", "list", ""),
+        ("coldefexprs", "list", ""), ("colvalexprs", "list", ""), ("passingvalexprs", "list", ""),
+        ("notnulls", "bitmap", ""), ("plan", "node", ""), ("ordinalitycol", "int", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        functype: enums.TableFuncType = enums.TFT_XMLTABLE,
-        ns_uris: list[Any] | None = None,
-        ns_names: list[Any] | None = None,
-        docexpr: Any = None,
-        rowexpr: Any = None,
-        colnames: list[Any] | None = None,
-        coltypes: list[Any] | None = None,
-        coltypmods: list[Any] | None = None,
-        colcollations: list[Any] | None = None,
-        colexprs: list[Any] | None = None,
-        coldefexprs: list[Any] | None = None,
-        colvalexprs: list[Any] | None = None,
-        passingvalexprs: list[Any] | None = None,
-        notnulls: frozenset[int] = frozenset(),
-        plan: Any = None,
-        ordinalitycol: int = 0,
-        location: int = -1,
-    ) -> None:
+        self, *, functype: enums.TableFuncType = enums.TFT_XMLTABLE, ns_uris: list[Any] | None = None,
+        ns_names: list[Any] | None = None, docexpr: Any = None, rowexpr: Any = None, colnames: list[Any] | None = None,
+        coltypes: list[Any] | None = None, coltypmods: list[Any] | None = None, colcollations: list[Any] | None = None,
+        colexprs: list[Any] | None = None, coldefexprs: list[Any] | None = None, colvalexprs: list[Any] | None = None,
+        passingvalexprs: list[Any] | None = None, notnulls: frozenset[int] = frozenset(), plan: Any = None,
+        ordinalitycol: int = 0, location: int = -1,
+    ) -> None:  # fmt: skip
         self.functype = functype
         self.ns_uris = [] if ns_uris is None else ns_uris
         self.ns_names = [] if ns_names is None else ns_names
@@ -121,29 +79,17 @@ class TableFunc(Node):
 
 class IntoClause(Node):
     __slots__ = ("rel", "colNames", "accessMethod", "options", "onCommit", "tableSpaceName", "viewQuery", "skipData")
-    FIELDS = (
-        ("rel", "node", ""),
-        ("colNames", "list", ""),
-        ("accessMethod", "string", ""),
-        ("options", "list", ""),
-        ("onCommit", "enum:OnCommitAction", ""),
-        ("tableSpaceName", "string", ""),
-        ("viewQuery", "node", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("rel", "node", ""), ("colNames", "list", ""), ("accessMethod", "string", ""), ("options", "list", ""),
+        ("onCommit", "enum:OnCommitAction", ""), ("tableSpaceName", "string", ""), ("viewQuery", "node", ""),
         ("skipData", "bool", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        rel: Any = None,
-        colNames: list[Any] | None = None,
-        accessMethod: str | None = None,
-        options: list[Any] | None = None,
-        onCommit: enums.OnCommitAction = enums.ONCOMMIT_NOOP,
-        tableSpaceName: str | None = None,
-        viewQuery: Any = None,
-        skipData: bool = False,
-    ) -> None:
+        self, *, rel: Any = None, colNames: list[Any] | None = None, accessMethod: str | None = None,
+        options: list[Any] | None = None, onCommit: enums.OnCommitAction = enums.ONCOMMIT_NOOP,
+        tableSpaceName: str | None = None, viewQuery: Any = None, skipData: bool = False,
+    ) -> None:  # fmt: skip
         self.rel = rel
         self.colNames = [] if colNames is None else colNames
         self.accessMethod = accessMethod
@@ -156,41 +102,27 @@ class IntoClause(Node):
 
 class Expr(Node):
     __slots__ = ()
-    FIELDS = (
-    )
+    FIELDS: ClassVar[FieldTable] = ()
 
 
 class Var(Expr):
-    __slots__ = ("varno", "varattno", "vartype", "vartypmod", "varcollid", "varnullingrels", "varlevelsup", "varreturningtype", "varnosyn", "varattnosyn", "location")
-    FIELDS = (
-        ("varno", "int", ""),
-        ("varattno", "int", ""),
-        ("vartype", "oid", ""),
-        ("vartypmod", "int", ""),
-        ("varcollid", "oid", ""),
-        ("varnullingrels", "bitmap", ""),
-        ("varlevelsup", "uint", ""),
-        ("varreturningtype", "enum:VarReturningType", ""),
-        ("varnosyn", "uint", "equal_ignore"),
-        ("varattnosyn", "int", "equal_ignore"),
-        ("location", "location", ""),
-    )
+    __slots__ = (
+        "varno", "varattno", "vartype", "vartypmod", "varcollid", "varnullingrels", "varlevelsup", "varreturningtype",
+        "varnosyn", "varattnosyn", "location",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        ("varno", "int", ""), ("varattno", "int", ""), ("vartype", "oid", ""), ("vartypmod", "int", ""),
+        ("varcollid", "oid", ""), ("varnullingrels", "bitmap", ""), ("varlevelsup", "uint", ""),
+        ("varreturningtype", "enum:VarReturningType", ""), ("varnosyn", "uint", "equal_ignore"),
+        ("varattnosyn", "int", "equal_ignore"), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        varno: int = 0,
-        varattno: int = 0,
-        vartype: int = 0,
-        vartypmod: int = 0,
-        varcollid: int = 0,
-        varnullingrels: frozenset[int] = frozenset(),
-        varlevelsup: int = 0,
-        varreturningtype: enums.VarReturningType = enums.VAR_RETURNING_DEFAULT,
-        varnosyn: int = 0,
-        varattnosyn: int = 0,
+        self, *, varno: int = 0, varattno: int = 0, vartype: int = 0, vartypmod: int = 0, varcollid: int = 0,
+        varnullingrels: frozenset[int] = frozenset(), varlevelsup: int = 0,
+        varreturningtype: enums.VarReturningType = enums.VAR_RETURNING_DEFAULT, varnosyn: int = 0, varattnosyn: int = 0,
         location: int = -1,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.varno = varno
         self.varattno = varattno
         self.vartype = vartype
@@ -205,30 +137,19 @@ class Var(Expr):
 
 
 class Const(Expr):
-    __slots__ = ("consttype", "consttypmod", "constcollid", "constlen", "constvalue", "constisnull", "constbyval", "location")
-    FIELDS = (
-        ("consttype", "oid", ""),
-        ("consttypmod", "int", ""),
-        ("constcollid", "oid", ""),
-        ("constlen", "int", ""),
-        ("constvalue", "datum", ""),
-        ("constisnull", "bool", ""),
-        ("constbyval", "bool", ""),
+    __slots__ = (
+        "consttype", "consttypmod", "constcollid", "constlen", "constvalue", "constisnull", "constbyval", "location",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        ("consttype", "oid", ""), ("consttypmod", "int", ""), ("constcollid", "oid", ""), ("constlen", "int", ""),
+        ("constvalue", "datum", ""), ("constisnull", "bool", ""), ("constbyval", "bool", ""),
         ("location", "location", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        consttype: int = 0,
-        consttypmod: int = 0,
-        constcollid: int = 0,
-        constlen: int = 0,
-        constvalue: Any = None,
-        constisnull: bool = False,
-        constbyval: bool = False,
-        location: int = -1,
-    ) -> None:
+        self, *, consttype: int = 0, consttypmod: int = 0, constcollid: int = 0, constlen: int = 0,
+        constvalue: Any = None, constisnull: bool = False, constbyval: bool = False, location: int = -1,
+    ) -> None:  # fmt: skip
         self.consttype = consttype
         self.consttypmod = consttypmod
         self.constcollid = constcollid
@@ -241,25 +162,15 @@ class Const(Expr):
 
 class Param(Expr):
     __slots__ = ("paramkind", "paramid", "paramtype", "paramtypmod", "paramcollid", "location")
-    FIELDS = (
-        ("paramkind", "enum:ParamKind", ""),
-        ("paramid", "int", ""),
-        ("paramtype", "oid", ""),
-        ("paramtypmod", "int", ""),
-        ("paramcollid", "oid", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("paramkind", "enum:ParamKind", ""), ("paramid", "int", ""), ("paramtype", "oid", ""),
+        ("paramtypmod", "int", ""), ("paramcollid", "oid", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        paramkind: enums.ParamKind = enums.PARAM_EXTERN,
-        paramid: int = 0,
-        paramtype: int = 0,
-        paramtypmod: int = 0,
-        paramcollid: int = 0,
-        location: int = -1,
-    ) -> None:
+        self, *, paramkind: enums.ParamKind = enums.PARAM_EXTERN, paramid: int = 0, paramtype: int = 0,
+        paramtypmod: int = 0, paramcollid: int = 0, location: int = -1,
+    ) -> None:  # fmt: skip
         self.paramkind = paramkind
         self.paramid = paramid
         self.paramtype = paramtype
@@ -269,54 +180,28 @@ class Param(Expr):
 
 
 class Aggref(Expr):
-    __slots__ = ("aggfnoid", "aggtype", "aggcollid", "inputcollid", "aggtranstype", "aggargtypes", "aggdirectargs", "args", "aggorder", "aggdistinct", "aggfilter", "aggstar", "aggvariadic", "aggkind", "aggpresorted", "agglevelsup", "aggsplit", "aggno", "aggtransno", "location")
-    FIELDS = (
-        ("aggfnoid", "oid", ""),
-        ("aggtype", "oid", ""),
-        ("aggcollid", "oid", ""),
-        ("inputcollid", "oid", ""),
-        ("aggtranstype", "oid", "equal_ignore"),
-        ("aggargtypes", "list:oid", ""),
-        ("aggdirectargs", "list", ""),
-        ("args", "list", ""),
-        ("aggorder", "list", ""),
-        ("aggdistinct", "list", ""),
-        ("aggfilter", "node", ""),
-        ("aggstar", "bool", ""),
-        ("aggvariadic", "bool", ""),
-        ("aggkind", "char", ""),
-        ("aggpresorted", "bool", "equal_ignore"),
-        ("agglevelsup", "uint", ""),
-        ("aggsplit", "enum:AggSplit", ""),
-        ("aggno", "int", ""),
-        ("aggtransno", "int", ""),
-        ("location", "location", ""),
-    )
+    __slots__ = (
+        "aggfnoid", "aggtype", "aggcollid", "inputcollid", "aggtranstype", "aggargtypes", "aggdirectargs", "args",
+        "aggorder", "aggdistinct", "aggfilter", "aggstar", "aggvariadic", "aggkind", "aggpresorted", "agglevelsup",
+        "aggsplit", "aggno", "aggtransno", "location",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        ("aggfnoid", "oid", ""), ("aggtype", "oid", ""), ("aggcollid", "oid", ""), ("inputcollid", "oid", ""),
+        ("aggtranstype", "oid", "equal_ignore"), ("aggargtypes", "list:oid", ""), ("aggdirectargs", "list", ""),
+        ("args", "list", ""), ("aggorder", "list", ""), ("aggdistinct", "list", ""), ("aggfilter", "node", ""),
+        ("aggstar", "bool", ""), ("aggvariadic", "bool", ""), ("aggkind", "char", ""),
+        ("aggpresorted", "bool", "equal_ignore"), ("agglevelsup", "uint", ""), ("aggsplit", "enum:AggSplit", ""),
+        ("aggno", "int", ""), ("aggtransno", "int", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        aggfnoid: int = 0,
-        aggtype: int = 0,
-        aggcollid: int = 0,
-        inputcollid: int = 0,
-        aggtranstype: int = 0,
-        aggargtypes: list[Any] | None = None,
-        aggdirectargs: list[Any] | None = None,
-        args: list[Any] | None = None,
-        aggorder: list[Any] | None = None,
-        aggdistinct: list[Any] | None = None,
-        aggfilter: Any = None,
-        aggstar: bool = False,
-        aggvariadic: bool = False,
-        aggkind: str = "\x00",
-        aggpresorted: bool = False,
-        agglevelsup: int = 0,
-        aggsplit: enums.AggSplit = enums.AGGSPLIT_SIMPLE,
-        aggno: int = 0,
-        aggtransno: int = 0,
+        self, *, aggfnoid: int = 0, aggtype: int = 0, aggcollid: int = 0, inputcollid: int = 0, aggtranstype: int = 0,
+        aggargtypes: list[Any] | None = None, aggdirectargs: list[Any] | None = None, args: list[Any] | None = None,
+        aggorder: list[Any] | None = None, aggdistinct: list[Any] | None = None, aggfilter: Any = None,
+        aggstar: bool = False, aggvariadic: bool = False, aggkind: str = "\x00", aggpresorted: bool = False,
+        agglevelsup: int = 0, aggsplit: enums.AggSplit = enums.AGGSPLIT_SIMPLE, aggno: int = 0, aggtransno: int = 0,
         location: int = -1,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.aggfnoid = aggfnoid
         self.aggtype = aggtype
         self.aggcollid = aggcollid
@@ -341,23 +226,15 @@ class Aggref(Expr):
 
 class GroupingFunc(Expr):
     __slots__ = ("args", "refs", "cols", "agglevelsup", "location")
-    FIELDS = (
-        ("args", "list", ""),
-        ("refs", "list:int", "equal_ignore"),
-        ("cols", "list:int", "equal_ignore"),
-        ("agglevelsup", "uint", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("args", "list", ""), ("refs", "list:int", "equal_ignore"), ("cols", "list:int", "equal_ignore"),
+        ("agglevelsup", "uint", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        args: list[Any] | None = None,
-        refs: list[Any] | None = None,
-        cols: list[Any] | None = None,
-        agglevelsup: int = 0,
-        location: int = -1,
-    ) -> None:
+        self, *, args: list[Any] | None = None, refs: list[Any] | None = None, cols: list[Any] | None = None,
+        agglevelsup: int = 0, location: int = -1,
+    ) -> None:  # fmt: skip
         self.args = [] if args is None else args
         self.refs = [] if refs is None else refs
         self.cols = [] if cols is None else cols
@@ -366,36 +243,21 @@ class GroupingFunc(Expr):
 
 
 class WindowFunc(Expr):
-    __slots__ = ("winfnoid", "wintype", "wincollid", "inputcollid", "args", "aggfilter", "runCondition", "winref", "winstar", "winagg", "location")
-    FIELDS = (
-        ("winfnoid", "oid", ""),
-        ("wintype", "oid", ""),
-        ("wincollid", "oid", ""),
-        ("inputcollid", "oid", ""),
-        ("args", "list", ""),
-        ("aggfilter", "node", ""),
-        ("runCondition", "list", ""),
-        ("winref", "uint", ""),
-        ("winstar", "bool", ""),
-        ("winagg", "bool", ""),
-        ("location", "location", ""),
-    )
+    __slots__ = (
+        "winfnoid", "wintype", "wincollid", "inputcollid", "args", "aggfilter", "runCondition", "winref", "winstar",
+        "winagg", "location",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        ("winfnoid", "oid", ""), ("wintype", "oid", ""), ("wincollid", "oid", ""), ("inputcollid", "oid", ""),
+        ("args", "list", ""), ("aggfilter", "node", ""), ("runCondition", "list", ""), ("winref", "uint", ""),
+        ("winstar", "bool", ""), ("winagg", "bool", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        winfnoid: int = 0,
-        wintype: int = 0,
-        wincollid: int = 0,
-        inputcollid: int = 0,
-        args: list[Any] | None = None,
-        aggfilter: Any = None,
-        runCondition: list[Any] | None = None,
-        winref: int = 0,
-        winstar: bool = False,
-        winagg: bool = False,
-        location: int = -1,
-    ) -> None:
+        self, *, winfnoid: int = 0, wintype: int = 0, wincollid: int = 0, inputcollid: int = 0,
+        args: list[Any] | None = None, aggfilter: Any = None, runCondition: list[Any] | None = None, winref: int = 0,
+        winstar: bool = False, winagg: bool = False, location: int = -1,
+    ) -> None:  # fmt: skip
         self.winfnoid = winfnoid
         self.wintype = wintype
         self.wincollid = wincollid
@@ -411,21 +273,11 @@ class WindowFunc(Expr):
 
 class WindowFuncRunCondition(Expr):
     __slots__ = ("opno", "inputcollid", "wfunc_left", "arg")
-    FIELDS = (
-        ("opno", "oid", ""),
-        ("inputcollid", "oid", ""),
-        ("wfunc_left", "bool", ""),
-        ("arg", "node", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("opno", "oid", ""), ("inputcollid", "oid", ""), ("wfunc_left", "bool", ""), ("arg", "node", ""),
+    )  # fmt: skip
 
-    def __init__(
-        self,
-        *,
-        opno: int = 0,
-        inputcollid: int = 0,
-        wfunc_left: bool = False,
-        arg: Any = None,
-    ) -> None:
+    def __init__(self, *, opno: int = 0, inputcollid: int = 0, wfunc_left: bool = False, arg: Any = None) -> None:
         self.opno = opno
         self.inputcollid = inputcollid
         self.wfunc_left = wfunc_left
@@ -434,51 +286,30 @@ class WindowFuncRunCondition(Expr):
 
 class MergeSupportFunc(Expr):
     __slots__ = ("msftype", "msfcollid", "location")
-    FIELDS = (
-        ("msftype", "oid", ""),
-        ("msfcollid", "oid", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("msftype", "oid", ""), ("msfcollid", "oid", ""), ("location", "location", ""),)
 
-    def __init__(
-        self,
-        *,
-        msftype: int = 0,
-        msfcollid: int = 0,
-        location: int = -1,
-    ) -> None:
+    def __init__(self, *, msftype: int = 0, msfcollid: int = 0, location: int = -1) -> None:
         self.msftype = msftype
         self.msfcollid = msfcollid
         self.location = location
 
 
 class SubscriptingRef(Expr):
-    __slots__ = ("refcontainertype", "refelemtype", "refrestype", "reftypmod", "refcollid", "refupperindexpr", "reflowerindexpr", "refexpr", "refassgnexpr")
-    FIELDS = (
-        ("refcontainertype", "oid", ""),
-        ("refelemtype", "oid", ""),
-        ("refrestype", "oid", ""),
-        ("reftypmod", "int", ""),
-        ("refcollid", "oid", ""),
-        ("refupperindexpr", "list", ""),
-        ("reflowerindexpr", "list", ""),
-        ("refexpr", "node", ""),
-        ("refassgnexpr", "node", ""),
-    )
+    __slots__ = (
+        "refcontainertype", "refelemtype", "refrestype", "reftypmod", "refcollid", "refupperindexpr", "reflowerindexpr",
+        "refexpr", "refassgnexpr",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        ("refcontainertype", "oid", ""), ("refelemtype", "oid", ""), ("refrestype", "oid", ""),
+        ("reftypmod", "int", ""), ("refcollid", "oid", ""), ("refupperindexpr", "list", ""),
+        ("reflowerindexpr", "list", ""), ("refexpr", "node", ""), ("refassgnexpr", "node", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        refcontainertype: int = 0,
-        refelemtype: int = 0,
-        refrestype: int = 0,
-        reftypmod: int = 0,
-        refcollid: int = 0,
-        refupperindexpr: list[Any] | None = None,
-        reflowerindexpr: list[Any] | None = None,
-        refexpr: Any = None,
-        refassgnexpr: Any = None,
-    ) -> None:
+        self, *, refcontainertype: int = 0, refelemtype: int = 0, refrestype: int = 0, reftypmod: int = 0,
+        refcollid: int = 0, refupperindexpr: list[Any] | None = None, reflowerindexpr: list[Any] | None = None,
+        refexpr: Any = None, refassgnexpr: Any = None,
+    ) -> None:  # fmt: skip
         self.refcontainertype = refcontainertype
         self.refelemtype = refelemtype
         self.refrestype = refrestype
@@ -491,32 +322,21 @@ class SubscriptingRef(Expr):
 
 
 class FuncExpr(Expr):
-    __slots__ = ("funcid", "funcresulttype", "funcretset", "funcvariadic", "funcformat", "funccollid", "inputcollid", "args", "location")
-    FIELDS = (
-        ("funcid", "oid", ""),
-        ("funcresulttype", "oid", ""),
-        ("funcretset", "bool", ""),
-        ("funcvariadic", "bool", ""),
-        ("funcformat", "enum:CoercionForm", ""),
-        ("funccollid", "oid", ""),
-        ("inputcollid", "oid", ""),
-        ("args", "list", ""),
-        ("location", "location", ""),
-    )
+    __slots__ = (
+        "funcid", "funcresulttype", "funcretset", "funcvariadic", "funcformat", "funccollid", "inputcollid", "args",
+        "location",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        ("funcid", "oid", ""), ("funcresulttype", "oid", ""), ("funcretset", "bool", ""), ("funcvariadic", "bool", ""),
+        ("funcformat", "enum:CoercionForm", ""), ("funccollid", "oid", ""), ("inputcollid", "oid", ""),
+        ("args", "list", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        funcid: int = 0,
-        funcresulttype: int = 0,
-        funcretset: bool = False,
-        funcvariadic: bool = False,
-        funcformat: enums.CoercionForm = enums.COERCE_EXPLICIT_CALL,
-        funccollid: int = 0,
-        inputcollid: int = 0,
-        args: list[Any] | None = None,
-        location: int = -1,
-    ) -> None:
+        self, *, funcid: int = 0, funcresulttype: int = 0, funcretset: bool = False, funcvariadic: bool = False,
+        funcformat: enums.CoercionForm = enums.COERCE_EXPLICIT_CALL, funccollid: int = 0, inputcollid: int = 0,
+        args: list[Any] | None = None, location: int = -1,
+    ) -> None:  # fmt: skip
         self.funcid = funcid
         self.funcresulttype = funcresulttype
         self.funcretset = funcretset
@@ -530,21 +350,11 @@ class FuncExpr(Expr):
 
 class NamedArgExpr(Expr):
     __slots__ = ("arg", "name", "argnumber", "location")
-    FIELDS = (
-        ("arg", "node", ""),
-        ("name", "string", ""),
-        ("argnumber", "int", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("arg", "node", ""), ("name", "string", ""), ("argnumber", "int", ""), ("location", "location", ""),
+    )  # fmt: skip
 
-    def __init__(
-        self,
-        *,
-        arg: Any = None,
-        name: str | None = None,
-        argnumber: int = 0,
-        location: int = -1,
-    ) -> None:
+    def __init__(self, *, arg: Any = None, name: str | None = None, argnumber: int = 0, location: int = -1) -> None:
         self.arg = arg
         self.name = name
         self.argnumber = argnumber
@@ -553,29 +363,16 @@ class NamedArgExpr(Expr):
 
 class OpExpr(Expr):
     __slots__ = ("opno", "opfuncid", "opresulttype", "opretset", "opcollid", "inputcollid", "args", "location")
-    FIELDS = (
-        ("opno", "oid", ""),
-        ("opfuncid", "oid", "equal_ignore_if_zero"),
-        ("opresulttype", "oid", ""),
-        ("opretset", "bool", ""),
-        ("opcollid", "oid", ""),
-        ("inputcollid", "oid", ""),
-        ("args", "list", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("opno", "oid", ""), ("opfuncid", "oid", "equal_ignore_if_zero"), ("opresulttype", "oid", ""),
+        ("opretset", "bool", ""), ("opcollid", "oid", ""), ("inputcollid", "oid", ""), ("args", "list", ""),
         ("location", "location", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        opno: int = 0,
-        opfuncid: int = 0,
-        opresulttype: int = 0,
-        opretset: bool = False,
-        opcollid: int = 0,
-        inputcollid: int = 0,
-        args: list[Any] | None = None,
-        location: int = -1,
-    ) -> None:
+        self, *, opno: int = 0, opfuncid: int = 0, opresulttype: int = 0, opretset: bool = False, opcollid: int = 0,
+        inputcollid: int = 0, args: list[Any] | None = None, location: int = -1,
+    ) -> None:  # fmt: skip
         self.opno = opno
         self.opfuncid = opfuncid
         self.opresulttype = opresulttype
@@ -588,29 +385,16 @@ class OpExpr(Expr):
 
 class NullIfExpr(Expr):
     __slots__ = ("opno", "opfuncid", "opresulttype", "opretset", "opcollid", "inputcollid", "args", "location")
-    FIELDS = (
-        ("opno", "oid", ""),
-        ("opfuncid", "oid", "equal_ignore_if_zero"),
-        ("opresulttype", "oid", ""),
-        ("opretset", "bool", ""),
-        ("opcollid", "oid", ""),
-        ("inputcollid", "oid", ""),
-        ("args", "list", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("opno", "oid", ""), ("opfuncid", "oid", "equal_ignore_if_zero"), ("opresulttype", "oid", ""),
+        ("opretset", "bool", ""), ("opcollid", "oid", ""), ("inputcollid", "oid", ""), ("args", "list", ""),
         ("location", "location", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        opno: int = 0,
-        opfuncid: int = 0,
-        opresulttype: int = 0,
-        opretset: bool = False,
-        opcollid: int = 0,
-        inputcollid: int = 0,
-        args: list[Any] | None = None,
-        location: int = -1,
-    ) -> None:
+        self, *, opno: int = 0, opfuncid: int = 0, opresulttype: int = 0, opretset: bool = False, opcollid: int = 0,
+        inputcollid: int = 0, args: list[Any] | None = None, location: int = -1,
+    ) -> None:  # fmt: skip
         self.opno = opno
         self.opfuncid = opfuncid
         self.opresulttype = opresulttype
@@ -623,29 +407,16 @@ class NullIfExpr(Expr):
 
 class DistinctExpr(Expr):
     __slots__ = ("opno", "opfuncid", "opresulttype", "opretset", "opcollid", "inputcollid", "args", "location")
-    FIELDS = (
-        ("opno", "oid", ""),
-        ("opfuncid", "oid", "equal_ignore_if_zero"),
-        ("opresulttype", "oid", ""),
-        ("opretset", "bool", ""),
-        ("opcollid", "oid", ""),
-        ("inputcollid", "oid", ""),
-        ("args", "list", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("opno", "oid", ""), ("opfuncid", "oid", "equal_ignore_if_zero"), ("opresulttype", "oid", ""),
+        ("opretset", "bool", ""), ("opcollid", "oid", ""), ("inputcollid", "oid", ""), ("args", "list", ""),
         ("location", "location", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        opno: int = 0,
-        opfuncid: int = 0,
-        opresulttype: int = 0,
-        opretset: bool = False,
-        opcollid: int = 0,
-        inputcollid: int = 0,
-        args: list[Any] | None = None,
-        location: int = -1,
-    ) -> None:
+        self, *, opno: int = 0, opfuncid: int = 0, opresulttype: int = 0, opretset: bool = False, opcollid: int = 0,
+        inputcollid: int = 0, args: list[Any] | None = None, location: int = -1,
+    ) -> None:  # fmt: skip
         self.opno = opno
         self.opfuncid = opfuncid
         self.opresulttype = opresulttype
@@ -658,29 +429,16 @@ class DistinctExpr(Expr):
 
 class ScalarArrayOpExpr(Expr):
     __slots__ = ("opno", "opfuncid", "hashfuncid", "negfuncid", "useOr", "inputcollid", "args", "location")
-    FIELDS = (
-        ("opno", "oid", ""),
-        ("opfuncid", "oid", "equal_ignore_if_zero"),
-        ("hashfuncid", "oid", "equal_ignore_if_zero"),
-        ("negfuncid", "oid", "equal_ignore_if_zero"),
-        ("useOr", "bool", ""),
-        ("inputcollid", "oid", ""),
-        ("args", "list", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("opno", "oid", ""), ("opfuncid", "oid", "equal_ignore_if_zero"), ("hashfuncid", "oid", "equal_ignore_if_zero"),
+        ("negfuncid", "oid", "equal_ignore_if_zero"), ("useOr", "bool", ""), ("inputcollid", "oid", ""),
+        ("args", "list", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        opno: int = 0,
-        opfuncid: int = 0,
-        hashfuncid: int = 0,
-        negfuncid: int = 0,
-        useOr: bool = False,
-        inputcollid: int = 0,
-        args: list[Any] | None = None,
-        location: int = -1,
-    ) -> None:
+        self, *, opno: int = 0, opfuncid: int = 0, hashfuncid: int = 0, negfuncid: int = 0, useOr: bool = False,
+        inputcollid: int = 0, args: list[Any] | None = None, location: int = -1,
+    ) -> None:  # fmt: skip
         self.opno = opno
         self.opfuncid = opfuncid
         self.hashfuncid = hashfuncid
@@ -693,19 +451,13 @@ class ScalarArrayOpExpr(Expr):
 
 class BoolExpr(Expr):
     __slots__ = ("boolop", "args", "location")
-    FIELDS = (
-        ("boolop", "enum:BoolExprType", ""),
-        ("args", "list", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("boolop", "enum:BoolExprType", ""), ("args", "list", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        boolop: enums.BoolExprType = enums.AND_EXPR,
-        args: list[Any] | None = None,
-        location: int = -1,
-    ) -> None:
+        self, *, boolop: enums.BoolExprType = enums.AND_EXPR, args: list[Any] | None = None, location: int = -1,
+    ) -> None:  # fmt: skip
         self.boolop = boolop
         self.args = [] if args is None else args
         self.location = location
@@ -713,25 +465,15 @@ class BoolExpr(Expr):
 
 class SubLink(Expr):
     __slots__ = ("subLinkType", "subLinkId", "testexpr", "operName", "subselect", "location")
-    FIELDS = (
-        ("subLinkType", "enum:SubLinkType", ""),
-        ("subLinkId", "int", ""),
-        ("testexpr", "node", ""),
-        ("operName", "list", ""),
-        ("subselect", "node", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("subLinkType", "enum:SubLinkType", ""), ("subLinkId", "int", ""), ("testexpr", "node", ""),
+        ("operName", "list", ""), ("subselect", "node", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        subLinkType: enums.SubLinkType = enums.EXISTS_SUBLINK,
-        subLinkId: int = 0,
-        testexpr: Any = None,
-        operName: list[Any] | None = None,
-        subselect: Any = None,
-        location: int = -1,
-    ) -> None:
+        self, *, subLinkType: enums.SubLinkType = enums.EXISTS_SUBLINK, subLinkId: int = 0, testexpr: Any = None,
+        operName: list[Any] | None = None, subselect: Any = None, location: int = -1,
+    ) -> None:  # fmt: skip
         self.subLinkType = subLinkType
         self.subLinkId = subLinkId
         self.testexpr = testexpr
@@ -741,46 +483,26 @@ class SubLink(Expr):
 
 
 class SubPlan(Expr):
-    __slots__ = ("subLinkType", "testexpr", "paramIds", "plan_id", "plan_name", "firstColType", "firstColTypmod", "firstColCollation", "useHashTable", "unknownEqFalse", "parallel_safe", "setParam", "parParam", "args", "startup_cost", "per_call_cost")
-    FIELDS = (
-        ("subLinkType", "enum:SubLinkType", ""),
-        ("testexpr", "node", ""),
-        ("paramIds", "list:int", ""),
-        ("plan_id", "int", ""),
-        ("plan_name", "string", ""),
-        ("firstColType", "oid", ""),
-        ("firstColTypmod", "int", ""),
-        ("firstColCollation", "oid", ""),
-        ("useHashTable", "bool", ""),
-        ("unknownEqFalse", "bool", ""),
-        ("parallel_safe", "bool", ""),
-        ("setParam", "list:int", ""),
-        ("parParam", "list:int", ""),
-        ("args", "list", ""),
-        ("startup_cost", "float", ""),
-        ("per_call_cost", "float", ""),
-    )
+    __slots__ = (
+        "subLinkType", "testexpr", "paramIds", "plan_id", "plan_name", "firstColType", "firstColTypmod",
+        "firstColCollation", "useHashTable", "unknownEqFalse", "parallel_safe", "setParam", "parParam", "args",
+        "startup_cost", "per_call_cost",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        ("subLinkType", "enum:SubLinkType", ""), ("testexpr", "node", ""), ("paramIds", "list:int", ""),
+        ("plan_id", "int", ""), ("plan_name", "string", ""), ("firstColType", "oid", ""), ("firstColTypmod", "int", ""),
+        ("firstColCollation", "oid", ""), ("useHashTable", "bool", ""), ("unknownEqFalse", "bool", ""),
+        ("parallel_safe", "bool", ""), ("setParam", "list:int", ""), ("parParam", "list:int", ""), ("args", "list", ""),
+        ("startup_cost", "float", ""), ("per_call_cost", "float", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        subLinkType: enums.SubLinkType = enums.EXISTS_SUBLINK,
-        testexpr: Any = None,
-        paramIds: list[Any] | None = None,
-        plan_id: int = 0,
-        plan_name: str | None = None,
-        firstColType: int = 0,
-        firstColTypmod: int = 0,
-        firstColCollation: int = 0,
-        useHashTable: bool = False,
-        unknownEqFalse: bool = False,
-        parallel_safe: bool = False,
-        setParam: list[Any] | None = None,
-        parParam: list[Any] | None = None,
-        args: list[Any] | None = None,
-        startup_cost: float = 0.0,
-        per_call_cost: float = 0.0,
-    ) -> None:
+        self, *, subLinkType: enums.SubLinkType = enums.EXISTS_SUBLINK, testexpr: Any = None,
+        paramIds: list[Any] | None = None, plan_id: int = 0, plan_name: str | None = None, firstColType: int = 0,
+        firstColTypmod: int = 0, firstColCollation: int = 0, useHashTable: bool = False, unknownEqFalse: bool = False,
+        parallel_safe: bool = False, setParam: list[Any] | None = None, parParam: list[Any] | None = None,
+        args: list[Any] | None = None, startup_cost: float = 0.0, per_call_cost: float = 0.0,
+    ) -> None:  # fmt: skip
         self.subLinkType = subLinkType
         self.testexpr = testexpr
         self.paramIds = [] if paramIds is None else paramIds
@@ -801,37 +523,22 @@ class SubPlan(Expr):
 
 class AlternativeSubPlan(Expr):
     __slots__ = ("subplans",)
-    FIELDS = (
-        ("subplans", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("subplans", "list", ""),)
 
-    def __init__(
-        self,
-        *,
-        subplans: list[Any] | None = None,
-    ) -> None:
+    def __init__(self, *, subplans: list[Any] | None = None) -> None:
         self.subplans = [] if subplans is None else subplans
 
 
 class FieldSelect(Expr):
     __slots__ = ("arg", "fieldnum", "resulttype", "resulttypmod", "resultcollid")
-    FIELDS = (
-        ("arg", "node", ""),
-        ("fieldnum", "int", ""),
-        ("resulttype", "oid", ""),
-        ("resulttypmod", "int", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("arg", "node", ""), ("fieldnum", "int", ""), ("resulttype", "oid", ""), ("resulttypmod", "int", ""),
         ("resultcollid", "oid", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        arg: Any = None,
-        fieldnum: int = 0,
-        resulttype: int = 0,
-        resulttypmod: int = 0,
-        resultcollid: int = 0,
-    ) -> None:
+        self, *, arg: Any = None, fieldnum: int = 0, resulttype: int = 0, resulttypmod: int = 0, resultcollid: int = 0,
+    ) -> None:  # fmt: skip
         self.arg = arg
         self.fieldnum = fieldnum
         self.resulttype = resulttype
@@ -841,21 +548,14 @@ class FieldSelect(Expr):
 
 class FieldStore(Expr):
     __slots__ = ("arg", "newvals", "fieldnums", "resulttype")
-    FIELDS = (
-        ("arg", "node", ""),
-        ("newvals", "list", ""),
-        ("fieldnums", "list:int", ""),
-        ("resulttype", "oid", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("arg", "node", ""), ("newvals", "list", ""), ("fieldnums", "list", ""), ("resulttype", "oid", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        arg: Any = None,
-        newvals: list[Any] | None = None,
-        fieldnums: list[Any] | None = None,
+        self, *, arg: Any = None, newvals: list[Any] | None = None, fieldnums: list[Any] | None = None,
         resulttype: int = 0,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.arg = arg
         self.newvals = [] if newvals is None else newvals
         self.fieldnums = [] if fieldnums is None else fieldnums
@@ -864,25 +564,15 @@ class FieldStore(Expr):
 
 class RelabelType(Expr):
     __slots__ = ("arg", "resulttype", "resulttypmod", "resultcollid", "relabelformat", "location")
-    FIELDS = (
-        ("arg", "node", ""),
-        ("resulttype", "oid", ""),
-        ("resulttypmod", "int", ""),
-        ("resultcollid", "oid", ""),
-        ("relabelformat", "enum:CoercionForm", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("arg", "node", ""), ("resulttype", "oid", ""), ("resulttypmod", "int", ""), ("resultcollid", "oid", ""),
+        ("relabelformat", "enum:CoercionForm", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        arg: Any = None,
-        resulttype: int = 0,
-        resulttypmod: int = 0,
-        resultcollid: int = 0,
-        relabelformat: enums.CoercionForm = enums.COERCE_EXPLICIT_CALL,
-        location: int = -1,
-    ) -> None:
+        self, *, arg: Any = None, resulttype: int = 0, resulttypmod: int = 0, resultcollid: int = 0,
+        relabelformat: enums.CoercionForm = enums.COERCE_EXPLICIT_CALL, location: int = -1,
+    ) -> None:  # fmt: skip
         self.arg = arg
         self.resulttype = resulttype
         self.resulttypmod = resulttypmod
@@ -893,23 +583,15 @@ class RelabelType(Expr):
 
 class CoerceViaIO(Expr):
     __slots__ = ("arg", "resulttype", "resultcollid", "coerceformat", "location")
-    FIELDS = (
-        ("arg", "node", ""),
-        ("resulttype", "oid", ""),
-        ("resultcollid", "oid", ""),
-        ("coerceformat", "enum:CoercionForm", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("arg", "node", ""), ("resulttype", "oid", ""), ("resultcollid", "oid", ""),
+        ("coerceformat", "enum:CoercionForm", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        arg: Any = None,
-        resulttype: int = 0,
-        resultcollid: int = 0,
-        coerceformat: enums.CoercionForm = enums.COERCE_EXPLICIT_CALL,
-        location: int = -1,
-    ) -> None:
+        self, *, arg: Any = None, resulttype: int = 0, resultcollid: int = 0,
+        coerceformat: enums.CoercionForm = enums.COERCE_EXPLICIT_CALL, location: int = -1,
+    ) -> None:  # fmt: skip
         self.arg = arg
         self.resulttype = resulttype
         self.resultcollid = resultcollid
@@ -919,27 +601,15 @@ class CoerceViaIO(Expr):
 
 class ArrayCoerceExpr(Expr):
     __slots__ = ("arg", "elemexpr", "resulttype", "resulttypmod", "resultcollid", "coerceformat", "location")
-    FIELDS = (
-        ("arg", "node", ""),
-        ("elemexpr", "node", ""),
-        ("resulttype", "oid", ""),
-        ("resulttypmod", "int", ""),
-        ("resultcollid", "oid", ""),
-        ("coerceformat", "enum:CoercionForm", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("arg", "node", ""), ("elemexpr", "node", ""), ("resulttype", "oid", ""), ("resulttypmod", "int", ""),
+        ("resultcollid", "oid", ""), ("coerceformat", "enum:CoercionForm", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        arg: Any = None,
-        elemexpr: Any = None,
-        resulttype: int = 0,
-        resulttypmod: int = 0,
-        resultcollid: int = 0,
-        coerceformat: enums.CoercionForm = enums.COERCE_EXPLICIT_CALL,
-        location: int = -1,
-    ) -> None:
+        self, *, arg: Any = None, elemexpr: Any = None, resulttype: int = 0, resulttypmod: int = 0,
+        resultcollid: int = 0, coerceformat: enums.CoercionForm = enums.COERCE_EXPLICIT_CALL, location: int = -1,
+    ) -> None:  # fmt: skip
         self.arg = arg
         self.elemexpr = elemexpr
         self.resulttype = resulttype
@@ -951,21 +621,15 @@ class ArrayCoerceExpr(Expr):
 
 class ConvertRowtypeExpr(Expr):
     __slots__ = ("arg", "resulttype", "convertformat", "location")
-    FIELDS = (
-        ("arg", "node", ""),
-        ("resulttype", "oid", ""),
-        ("convertformat", "enum:CoercionForm", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("arg", "node", ""), ("resulttype", "oid", ""), ("convertformat", "enum:CoercionForm", ""),
         ("location", "location", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        arg: Any = None,
-        resulttype: int = 0,
-        convertformat: enums.CoercionForm = enums.COERCE_EXPLICIT_CALL,
+        self, *, arg: Any = None, resulttype: int = 0, convertformat: enums.CoercionForm = enums.COERCE_EXPLICIT_CALL,
         location: int = -1,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.arg = arg
         self.resulttype = resulttype
         self.convertformat = convertformat
@@ -974,19 +638,9 @@ class ConvertRowtypeExpr(Expr):
 
 class CollateExpr(Expr):
     __slots__ = ("arg", "collOid", "location")
-    FIELDS = (
-        ("arg", "node", ""),
-        ("collOid", "oid", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("arg", "node", ""), ("collOid", "oid", ""), ("location", "location", ""),)
 
-    def __init__(
-        self,
-        *,
-        arg: Any = None,
-        collOid: int = 0,
-        location: int = -1,
-    ) -> None:
+    def __init__(self, *, arg: Any = None, collOid: int = 0, location: int = -1) -> None:
         self.arg = arg
         self.collOid = collOid
         self.location = location
@@ -994,25 +648,15 @@ class CollateExpr(Expr):
 
 class CaseExpr(Expr):
     __slots__ = ("casetype", "casecollid", "arg", "args", "defresult", "location")
-    FIELDS = (
-        ("casetype", "oid", ""),
-        ("casecollid", "oid", ""),
-        ("arg", "node", ""),
-        ("args", "list", ""),
-        ("defresult", "node", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("casetype", "oid", ""), ("casecollid", "oid", ""), ("arg", "node", ""), ("args", "list", ""),
+        ("defresult", "node", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        casetype: int = 0,
-        casecollid: int = 0,
-        arg: Any = None,
-        args: list[Any] | None = None,
-        defresult: Any = None,
-        location: int = -1,
-    ) -> None:
+        self, *, casetype: int = 0, casecollid: int = 0, arg: Any = None, args: list[Any] | None = None,
+        defresult: Any = None, location: int = -1,
+    ) -> None:  # fmt: skip
         self.casetype = casetype
         self.casecollid = casecollid
         self.arg = arg
@@ -1023,19 +667,9 @@ class CaseExpr(Expr):
 
 class CaseWhen(Expr):
     __slots__ = ("expr", "result", "location")
-    FIELDS = (
-        ("expr", "node", ""),
-        ("result", "node", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("expr", "node", ""), ("result", "node", ""), ("location", "location", ""),)
 
-    def __init__(
-        self,
-        *,
-        expr: Any = None,
-        result: Any = None,
-        location: int = -1,
-    ) -> None:
+    def __init__(self, *, expr: Any = None, result: Any = None, location: int = -1) -> None:
         self.expr = expr
         self.result = result
         self.location = location
@@ -1043,49 +677,29 @@ class CaseWhen(Expr):
 
 class CaseTestExpr(Expr):
     __slots__ = ("typeId", "typeMod", "collation")
-    FIELDS = (
-        ("typeId", "oid", ""),
-        ("typeMod", "int", ""),
-        ("collation", "oid", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("typeId", "oid", ""), ("typeMod", "int", ""), ("collation", "oid", ""),)
 
-    def __init__(
-        self,
-        *,
-        typeId: int = 0,
-        typeMod: int = 0,
-        collation: int = 0,
-    ) -> None:
+    def __init__(self, *, typeId: int = 0, typeMod: int = 0, collation: int = 0) -> None:
         self.typeId = typeId
         self.typeMod = typeMod
         self.collation = collation
 
 
 class ArrayExpr(Expr):
-    __slots__ = ("array_typeid", "array_collid", "element_typeid", "elements", "multidims", "list_start", "list_end", "location")
-    FIELDS = (
-        ("array_typeid", "oid", ""),
-        ("array_collid", "oid", ""),
-        ("element_typeid", "oid", ""),
-        ("elements", "list", ""),
-        ("multidims", "bool", ""),
-        ("list_start", "location", ""),
-        ("list_end", "location", ""),
-        ("location", "location", ""),
-    )
+    __slots__ = (
+        "array_typeid", "array_collid", "element_typeid", "elements", "multidims", "list_start", "list_end", "location",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        ("array_typeid", "oid", ""), ("array_collid", "oid", ""), ("element_typeid", "oid", ""),
+        ("elements", "list", ""), ("multidims", "bool", ""), ("list_start", "location", ""),
+        ("list_end", "location", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        array_typeid: int = 0,
-        array_collid: int = 0,
-        element_typeid: int = 0,
-        elements: list[Any] | None = None,
-        multidims: bool = False,
-        list_start: int = -1,
-        list_end: int = -1,
+        self, *, array_typeid: int = 0, array_collid: int = 0, element_typeid: int = 0,
+        elements: list[Any] | None = None, multidims: bool = False, list_start: int = -1, list_end: int = -1,
         location: int = -1,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.array_typeid = array_typeid
         self.array_collid = array_collid
         self.element_typeid = element_typeid
@@ -1098,23 +712,16 @@ class ArrayExpr(Expr):
 
 class RowExpr(Expr):
     __slots__ = ("args", "row_typeid", "row_format", "colnames", "location")
-    FIELDS = (
-        ("args", "list", ""),
-        ("row_typeid", "oid", ""),
-        ("row_format", "enum:CoercionForm", ""),
-        ("colnames", "list", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("args", "list", ""), ("row_typeid", "oid", ""), ("row_format", "enum:CoercionForm", ""),
+        ("colnames", "list", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        args: list[Any] | None = None,
-        row_typeid: int = 0,
-        row_format: enums.CoercionForm = enums.COERCE_EXPLICIT_CALL,
-        colnames: list[Any] | None = None,
+        self, *, args: list[Any] | None = None, row_typeid: int = 0,
+        row_format: enums.CoercionForm = enums.COERCE_EXPLICIT_CALL, colnames: list[Any] | None = None,
         location: int = -1,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.args = [] if args is None else args
         self.row_typeid = row_typeid
         self.row_format = row_format
@@ -1124,25 +731,16 @@ class RowExpr(Expr):
 
 class RowCompareExpr(Expr):
     __slots__ = ("cmptype", "opnos", "opfamilies", "inputcollids", "largs", "rargs")
-    FIELDS = (
-        ("cmptype", "enum:CompareType", ""),
-        ("opnos", "list:oid", ""),
-        ("opfamilies", "list:oid", ""),
-        ("inputcollids", "list:oid", ""),
-        ("largs", "list", ""),
-        ("rargs", "list", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("cmptype", "enum:CompareType", ""), ("opnos", "list:oid", ""), ("opfamilies", "list:oid", ""),
+        ("inputcollids", "list:oid", ""), ("largs", "list", ""), ("rargs", "list", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        cmptype: enums.CompareType = enums.COMPARE_INVALID,
-        opnos: list[Any] | None = None,
-        opfamilies: list[Any] | None = None,
-        inputcollids: list[Any] | None = None,
-        largs: list[Any] | None = None,
+        self, *, cmptype: enums.CompareType = enums.COMPARE_INVALID, opnos: list[Any] | None = None,
+        opfamilies: list[Any] | None = None, inputcollids: list[Any] | None = None, largs: list[Any] | None = None,
         rargs: list[Any] | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.cmptype = cmptype
         self.opnos = [] if opnos is None else opnos
         self.opfamilies = [] if opfamilies is None else opfamilies
@@ -1153,21 +751,13 @@ class RowCompareExpr(Expr):
 
 class CoalesceExpr(Expr):
     __slots__ = ("coalescetype", "coalescecollid", "args", "location")
-    FIELDS = (
-        ("coalescetype", "oid", ""),
-        ("coalescecollid", "oid", ""),
-        ("args", "list", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("coalescetype", "oid", ""), ("coalescecollid", "oid", ""), ("args", "list", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        coalescetype: int = 0,
-        coalescecollid: int = 0,
-        args: list[Any] | None = None,
-        location: int = -1,
-    ) -> None:
+        self, *, coalescetype: int = 0, coalescecollid: int = 0, args: list[Any] | None = None, location: int = -1,
+    ) -> None:  # fmt: skip
         self.coalescetype = coalescetype
         self.coalescecollid = coalescecollid
         self.args = [] if args is None else args
@@ -1176,25 +766,15 @@ class CoalesceExpr(Expr):
 
 class MinMaxExpr(Expr):
     __slots__ = ("minmaxtype", "minmaxcollid", "inputcollid", "op", "args", "location")
-    FIELDS = (
-        ("minmaxtype", "oid", ""),
-        ("minmaxcollid", "oid", ""),
-        ("inputcollid", "oid", ""),
-        ("op", "enum:MinMaxOp", ""),
-        ("args", "list", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("minmaxtype", "oid", ""), ("minmaxcollid", "oid", ""), ("inputcollid", "oid", ""), ("op", "enum:MinMaxOp", ""),
+        ("args", "list", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        minmaxtype: int = 0,
-        minmaxcollid: int = 0,
-        inputcollid: int = 0,
-        op: enums.MinMaxOp = enums.IS_GREATEST,
-        args: list[Any] | None = None,
-        location: int = -1,
-    ) -> None:
+        self, *, minmaxtype: int = 0, minmaxcollid: int = 0, inputcollid: int = 0,
+        op: enums.MinMaxOp = enums.IS_GREATEST, args: list[Any] | None = None, location: int = -1,
+    ) -> None:  # fmt: skip
         self.minmaxtype = minmaxtype
         self.minmaxcollid = minmaxcollid
         self.inputcollid = inputcollid
@@ -1205,21 +785,14 @@ class MinMaxExpr(Expr):
 
 class SQLValueFunction(Expr):
     __slots__ = ("op", "type", "typmod", "location")
-    FIELDS = (
-        ("op", "enum:SQLValueFunctionOp", ""),
-        ("type", "oid", ""),
-        ("typmod", "int", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("op", "enum:SQLValueFunctionOp", ""), ("type", "oid", ""), ("typmod", "int", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        op: enums.SQLValueFunctionOp = enums.SVFOP_CURRENT_DATE,
-        type: int = 0,
-        typmod: int = 0,
+        self, *, op: enums.SQLValueFunctionOp = enums.SVFOP_CURRENT_DATE, type: int = 0, typmod: int = 0,
         location: int = -1,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.op = op
         self.type = type
         self.typmod = typmod
@@ -1228,33 +801,18 @@ class SQLValueFunction(Expr):
 
 class XmlExpr(Expr):
     __slots__ = ("op", "name", "named_args", "arg_names", "args", "xmloption", "indent", "type", "typmod", "location")
-    FIELDS = (
-        ("op", "enum:XmlExprOp", ""),
-        ("name", "string", ""),
-        ("named_args", "list", ""),
-        ("arg_names", "list", ""),
-        ("args", "list", ""),
-        ("xmloption", "enum:XmlOptionType", ""),
-        ("indent", "bool", ""),
-        ("type", "oid", ""),
-        ("typmod", "int", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("op", "enum:XmlExprOp", ""), ("name", "string", ""), ("named_args", "list", ""), ("arg_names", "list", ""),
+        ("args", "list", ""), ("xmloption", "enum:XmlOptionType", ""), ("indent", "bool", ""), ("type", "oid", ""),
+        ("typmod", "int", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        op: enums.XmlExprOp = enums.IS_XMLCONCAT,
-        name: str | None = None,
-        named_args: list[Any] | None = None,
-        arg_names: list[Any] | None = None,
-        args: list[Any] | None = None,
-        xmloption: enums.XmlOptionType = enums.XMLOPTION_DOCUMENT,
-        indent: bool = False,
-        type: int = 0,
-        typmod: int = 0,
+        self, *, op: enums.XmlExprOp = enums.IS_XMLCONCAT, name: str | None = None, named_args: list[Any] | None = None,
+        arg_names: list[Any] | None = None, args: list[Any] | None = None,
+        xmloption: enums.XmlOptionType = enums.XMLOPTION_DOCUMENT, indent: bool = False, type: int = 0, typmod: int = 0,
         location: int = -1,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.op = op
         self.name = name
         self.named_args = [] if named_args is None else named_args
@@ -1269,19 +827,14 @@ class XmlExpr(Expr):
 
 class JsonFormat(Node):
     __slots__ = ("format_type", "encoding", "location")
-    FIELDS = (
-        ("format_type", "enum:JsonFormatType", ""),
-        ("encoding", "enum:JsonEncoding", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("format_type", "enum:JsonFormatType", ""), ("encoding", "enum:JsonEncoding", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        format_type: enums.JsonFormatType = enums.JS_FORMAT_DEFAULT,
-        encoding: enums.JsonEncoding = enums.JS_ENC_DEFAULT,
-        location: int = -1,
-    ) -> None:
+        self, *, format_type: enums.JsonFormatType = enums.JS_FORMAT_DEFAULT,
+        encoding: enums.JsonEncoding = enums.JS_ENC_DEFAULT, location: int = -1,
+    ) -> None:  # fmt: skip
         self.format_type = format_type
         self.encoding = encoding
         self.location = location
@@ -1289,19 +842,9 @@ class JsonFormat(Node):
 
 class JsonReturning(Node):
     __slots__ = ("format", "typid", "typmod")
-    FIELDS = (
-        ("format", "node", ""),
-        ("typid", "oid", ""),
-        ("typmod", "int", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("format", "node", ""), ("typid", "oid", ""), ("typmod", "int", ""),)
 
-    def __init__(
-        self,
-        *,
-        format: Any = None,
-        typid: int = 0,
-        typmod: int = 0,
-    ) -> None:
+    def __init__(self, *, format: Any = None, typid: int = 0, typmod: int = 0) -> None:
         self.format = format
         self.typid = typid
         self.typmod = typmod
@@ -1309,19 +852,9 @@ class JsonReturning(Node):
 
 class JsonValueExpr(Node):
     __slots__ = ("raw_expr", "formatted_expr", "format")
-    FIELDS = (
-        ("raw_expr", "node", ""),
-        ("formatted_expr", "node", ""),
-        ("format", "node", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("raw_expr", "node", ""), ("formatted_expr", "node", ""), ("format", "node", ""),)
 
-    def __init__(
-        self,
-        *,
-        raw_expr: Any = None,
-        formatted_expr: Any = None,
-        format: Any = None,
-    ) -> None:
+    def __init__(self, *, raw_expr: Any = None, formatted_expr: Any = None, format: Any = None) -> None:
         self.raw_expr = raw_expr
         self.formatted_expr = formatted_expr
         self.format = format
@@ -1329,29 +862,16 @@ class JsonValueExpr(Node):
 
 class JsonConstructorExpr(Expr):
     __slots__ = ("type", "args", "func", "coercion", "returning", "absent_on_null", "unique", "location")
-    FIELDS = (
-        ("type", "enum:JsonConstructorType", ""),
-        ("args", "list", ""),
-        ("func", "node", ""),
-        ("coercion", "node", ""),
-        ("returning", "node", ""),
-        ("absent_on_null", "bool", ""),
-        ("unique", "bool", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("type", "enum:JsonConstructorType", ""), ("args", "list", ""), ("func", "node", ""), ("coercion", "node", ""),
+        ("returning", "node", ""), ("absent_on_null", "bool", ""), ("unique", "bool", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        type: enums.JsonConstructorType = enums.JSCTOR_JSON_OBJECT,
-        args: list[Any] | None = None,
-        func: Any = None,
-        coercion: Any = None,
-        returning: Any = None,
-        absent_on_null: bool = False,
-        unique: bool = False,
-        location: int = -1,
-    ) -> None:
+        self, *, type: enums.JsonConstructorType = enums.JSCTOR_JSON_OBJECT, args: list[Any] | None = None,
+        func: Any = None, coercion: Any = None, returning: Any = None, absent_on_null: bool = False,
+        unique: bool = False, location: int = -1,
+    ) -> None:  # fmt: skip
         self.type = type
         self.args = [] if args is None else args
         self.func = func
@@ -1364,23 +884,15 @@ class JsonConstructorExpr(Expr):
 
 class JsonIsPredicate(Node):
     __slots__ = ("expr", "format", "item_type", "unique_keys", "location")
-    FIELDS = (
-        ("expr", "node", ""),
-        ("format", "node", ""),
-        ("item_type", "enum:JsonValueType", ""),
-        ("unique_keys", "bool", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("expr", "node", ""), ("format", "node", ""), ("item_type", "enum:JsonValueType", ""),
+        ("unique_keys", "bool", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        expr: Any = None,
-        format: Any = None,
-        item_type: enums.JsonValueType = enums.JS_TYPE_ANY,
-        unique_keys: bool = False,
-        location: int = -1,
-    ) -> None:
+        self, *, expr: Any = None, format: Any = None, item_type: enums.JsonValueType = enums.JS_TYPE_ANY,
+        unique_keys: bool = False, location: int = -1,
+    ) -> None:  # fmt: skip
         self.expr = expr
         self.format = format
         self.item_type = item_type
@@ -1390,21 +902,15 @@ class JsonIsPredicate(Node):
 
 class JsonBehavior(Node):
     __slots__ = ("btype", "expr", "coerce", "location")
-    FIELDS = (
-        ("btype", "enum:JsonBehaviorType", ""),
-        ("expr", "node", ""),
-        ("coerce", "bool", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("btype", "enum:JsonBehaviorType", ""), ("expr", "node", ""), ("coerce", "bool", ""),
         ("location", "location", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        btype: enums.JsonBehaviorType = enums.JSON_BEHAVIOR_NULL,
-        expr: Any = None,
-        coerce: bool = False,
+        self, *, btype: enums.JsonBehaviorType = enums.JSON_BEHAVIOR_NULL, expr: Any = None, coerce: bool = False,
         location: int = -1,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.btype = btype
         self.expr = expr
         self.coerce = coerce
@@ -1412,46 +918,27 @@ class JsonBehavior(Node):
 
 
 class JsonExpr(Expr):
-    __slots__ = ("op", "column_name", "formatted_expr", "format", "path_spec", "returning", "passing_names", "passing_values", "on_empty", "on_error", "use_io_coercion", "use_json_coercion", "wrapper", "omit_quotes", "collation", "location")
-    FIELDS = (
-        ("op", "enum:JsonExprOp", ""),
-        ("column_name", "string", ""),
-        ("formatted_expr", "node", ""),
-        ("format", "node", ""),
-        ("path_spec", "node", ""),
-        ("returning", "node", ""),
-        ("passing_names", "list", ""),
-        ("passing_values", "list", ""),
-        ("on_empty", "node", ""),
-        ("on_error", "node", ""),
-        ("use_io_coercion", "bool", ""),
-        ("use_json_coercion", "bool", ""),
-        ("wrapper", "enum:JsonWrapper", ""),
-        ("omit_quotes", "bool", ""),
-        ("collation", "oid", ""),
-        ("location", "location", ""),
-    )
+    __slots__ = (
+        "op", "column_name", "formatted_expr", "format", "path_spec", "returning", "passing_names", "passing_values",
+        "on_empty", "on_error", "use_io_coercion", "use_json_coercion", "wrapper", "omit_quotes", "collation",
+        "location",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        ("op", "enum:JsonExprOp", ""), ("column_name", "string", ""), ("formatted_expr", "node", ""),
+        ("format", "node", ""), ("path_spec", "node", ""), ("returning", "node", ""), ("passing_names", "list", ""),
+        ("passing_values", "list", ""), ("on_empty", "node", ""), ("on_error", "node", ""),
+        ("use_io_coercion", "bool", ""), ("use_json_coercion", "bool", ""), ("wrapper", "enum:JsonWrapper", ""),
+        ("omit_quotes", "bool", ""), ("collation", "oid", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        op: enums.JsonExprOp = enums.JSON_EXISTS_OP,
-        column_name: str | None = None,
-        formatted_expr: Any = None,
-        format: Any = None,
-        path_spec: Any = None,
-        returning: Any = None,
-        passing_names: list[Any] | None = None,
-        passing_values: list[Any] | None = None,
-        on_empty: Any = None,
-        on_error: Any = None,
-        use_io_coercion: bool = False,
-        use_json_coercion: bool = False,
-        wrapper: enums.JsonWrapper = enums.JSW_UNSPEC,
-        omit_quotes: bool = False,
-        collation: int = 0,
+        self, *, op: enums.JsonExprOp = enums.JSON_EXISTS_OP, column_name: str | None = None,
+        formatted_expr: Any = None, format: Any = None, path_spec: Any = None, returning: Any = None,
+        passing_names: list[Any] | None = None, passing_values: list[Any] | None = None, on_empty: Any = None,
+        on_error: Any = None, use_io_coercion: bool = False, use_json_coercion: bool = False,
+        wrapper: enums.JsonWrapper = enums.JSW_UNSPEC, omit_quotes: bool = False, collation: int = 0,
         location: int = -1,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.op = op
         self.column_name = column_name
         self.formatted_expr = formatted_expr
@@ -1472,46 +959,28 @@ class JsonExpr(Expr):
 
 class JsonTablePath(Node):
     __slots__ = ("value", "name")
-    FIELDS = (
-        ("value", "node", ""),
-        ("name", "string", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("value", "node", ""), ("name", "string", ""),)
 
-    def __init__(
-        self,
-        *,
-        value: Any = None,
-        name: str | None = None,
-    ) -> None:
+    def __init__(self, *, value: Any = None, name: str | None = None) -> None:
         self.value = value
         self.name = name
 
 
 class JsonTablePlan(Node):
     __slots__ = ()
-    FIELDS = (
-    )
+    FIELDS: ClassVar[FieldTable] = ()
 
 
 class JsonTablePathScan(JsonTablePlan):
     __slots__ = ("path", "errorOnError", "child", "colMin", "colMax")
-    FIELDS = (
-        ("path", "node", ""),
-        ("errorOnError", "bool", ""),
-        ("child", "node", ""),
-        ("colMin", "int", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("path", "node", ""), ("errorOnError", "bool", ""), ("child", "node", ""), ("colMin", "int", ""),
         ("colMax", "int", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        path: Any = None,
-        errorOnError: bool = False,
-        child: Any = None,
-        colMin: int = 0,
-        colMax: int = 0,
-    ) -> None:
+        self, *, path: Any = None, errorOnError: bool = False, child: Any = None, colMin: int = 0, colMax: int = 0,
+    ) -> None:  # fmt: skip
         self.path = path
         self.errorOnError = errorOnError
         self.child = child
@@ -1521,38 +990,24 @@ class JsonTablePathScan(JsonTablePlan):
 
 class JsonTableSiblingJoin(JsonTablePlan):
     __slots__ = ("lplan", "rplan")
-    FIELDS = (
-        ("lplan", "node", ""),
-        ("rplan", "node", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("lplan", "node", ""), ("rplan", "node", ""),)
 
-    def __init__(
-        self,
-        *,
-        lplan: Any = None,
-        rplan: Any = None,
-    ) -> None:
+    def __init__(self, *, lplan: Any = None, rplan: Any = None) -> None:
         self.lplan = lplan
         self.rplan = rplan
 
 
 class NullTest(Expr):
     __slots__ = ("arg", "nulltesttype", "argisrow", "location")
-    FIELDS = (
-        ("arg", "node", ""),
-        ("nulltesttype", "enum:NullTestType", ""),
-        ("argisrow", "bool", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("arg", "node", ""), ("nulltesttype", "enum:NullTestType", ""), ("argisrow", "bool", ""),
         ("location", "location", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        arg: Any = None,
-        nulltesttype: enums.NullTestType = enums.IS_NULL,
-        argisrow: bool = False,
+        self, *, arg: Any = None, nulltesttype: enums.NullTestType = enums.IS_NULL, argisrow: bool = False,
         location: int = -1,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.arg = arg
         self.nulltesttype = nulltesttype
         self.argisrow = argisrow
@@ -1561,19 +1016,13 @@ class NullTest(Expr):
 
 class BooleanTest(Expr):
     __slots__ = ("arg", "booltesttype", "location")
-    FIELDS = (
-        ("arg", "node", ""),
-        ("booltesttype", "enum:BoolTestType", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("arg", "node", ""), ("booltesttype", "enum:BoolTestType", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        arg: Any = None,
-        booltesttype: enums.BoolTestType = enums.IS_TRUE,
-        location: int = -1,
-    ) -> None:
+        self, *, arg: Any = None, booltesttype: enums.BoolTestType = enums.IS_TRUE, location: int = -1,
+    ) -> None:  # fmt: skip
         self.arg = arg
         self.booltesttype = booltesttype
         self.location = location
@@ -1581,25 +1030,17 @@ class BooleanTest(Expr):
 
 class MergeAction(Node):
     __slots__ = ("matchKind", "commandType", "override", "qual", "targetList", "updateColnos")
-    FIELDS = (
-        ("matchKind", "enum:MergeMatchKind", ""),
-        ("commandType", "enum:CmdType", ""),
-        ("override", "enum:OverridingKind", ""),
-        ("qual", "node", ""),
-        ("targetList", "list", ""),
+    FIELDS: ClassVar[FieldTable] = (
+        ("matchKind", "enum:MergeMatchKind", ""), ("commandType", "enum:CmdType", ""),
+        ("override", "enum:OverridingKind", ""), ("qual", "node", ""), ("targetList", "list", ""),
         ("updateColnos", "list", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        matchKind: enums.MergeMatchKind = enums.MERGE_WHEN_MATCHED,
-        commandType: enums.CmdType = enums.CMD_UNKNOWN,
-        override: enums.OverridingKind = enums.OVERRIDING_NOT_SET,
-        qual: Any = None,
-        targetList: list[Any] | None = None,
-        updateColnos: list[Any] | None = None,
-    ) -> None:
+        self, *, matchKind: enums.MergeMatchKind = enums.MERGE_WHEN_MATCHED,
+        commandType: enums.CmdType = enums.CMD_UNKNOWN, override: enums.OverridingKind = enums.OVERRIDING_NOT_SET,
+        qual: Any = None, targetList: list[Any] | None = None, updateColnos: list[Any] | None = None,
+    ) -> None:  # fmt: skip
         self.matchKind = matchKind
         self.commandType = commandType
         self.override = override
@@ -1610,25 +1051,15 @@ class MergeAction(Node):
 
 class CoerceToDomain(Expr):
     __slots__ = ("arg", "resulttype", "resulttypmod", "resultcollid", "coercionformat", "location")
-    FIELDS = (
-        ("arg", "node", ""),
-        ("resulttype", "oid", ""),
-        ("resulttypmod", "int", ""),
-        ("resultcollid", "oid", ""),
-        ("coercionformat", "enum:CoercionForm", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("arg", "node", ""), ("resulttype", "oid", ""), ("resulttypmod", "int", ""), ("resultcollid", "oid", ""),
+        ("coercionformat", "enum:CoercionForm", ""), ("location", "location", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        arg: Any = None,
-        resulttype: int = 0,
-        resulttypmod: int = 0,
-        resultcollid: int = 0,
-        coercionformat: enums.CoercionForm = enums.COERCE_EXPLICIT_CALL,
-        location: int = -1,
-    ) -> None:
+        self, *, arg: Any = None, resulttype: int = 0, resulttypmod: int = 0, resultcollid: int = 0,
+        coercionformat: enums.CoercionForm = enums.COERCE_EXPLICIT_CALL, location: int = -1,
+    ) -> None:  # fmt: skip
         self.arg = arg
         self.resulttype = resulttype
         self.resulttypmod = resulttypmod
@@ -1639,21 +1070,11 @@ class CoerceToDomain(Expr):
 
 class CoerceToDomainValue(Expr):
     __slots__ = ("typeId", "typeMod", "collation", "location")
-    FIELDS = (
-        ("typeId", "oid", ""),
-        ("typeMod", "int", ""),
-        ("collation", "oid", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("typeId", "oid", ""), ("typeMod", "int", ""), ("collation", "oid", ""), ("location", "location", ""),
+    )  # fmt: skip
 
-    def __init__(
-        self,
-        *,
-        typeId: int = 0,
-        typeMod: int = 0,
-        collation: int = 0,
-        location: int = -1,
-    ) -> None:
+    def __init__(self, *, typeId: int = 0, typeMod: int = 0, collation: int = 0, location: int = -1) -> None:
         self.typeId = typeId
         self.typeMod = typeMod
         self.collation = collation
@@ -1662,21 +1083,11 @@ class CoerceToDomainValue(Expr):
 
 class SetToDefault(Expr):
     __slots__ = ("typeId", "typeMod", "collation", "location")
-    FIELDS = (
-        ("typeId", "oid", ""),
-        ("typeMod", "int", ""),
-        ("collation", "oid", ""),
-        ("location", "location", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("typeId", "oid", ""), ("typeMod", "int", ""), ("collation", "oid", ""), ("location", "location", ""),
+    )  # fmt: skip
 
-    def __init__(
-        self,
-        *,
-        typeId: int = 0,
-        typeMod: int = 0,
-        collation: int = 0,
-        location: int = -1,
-    ) -> None:
+    def __init__(self, *, typeId: int = 0, typeMod: int = 0, collation: int = 0, location: int = -1) -> None:
         self.typeId = typeId
         self.typeMod = typeMod
         self.collation = collation
@@ -1685,19 +1096,9 @@ class SetToDefault(Expr):
 
 class CurrentOfExpr(Expr):
     __slots__ = ("cvarno", "cursor_name", "cursor_param")
-    FIELDS = (
-        ("cvarno", "uint", ""),
-        ("cursor_name", "string", ""),
-        ("cursor_param", "int", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("cvarno", "uint", ""), ("cursor_name", "string", ""), ("cursor_param", "int", ""),)
 
-    def __init__(
-        self,
-        *,
-        cvarno: int = 0,
-        cursor_name: str | None = None,
-        cursor_param: int = 0,
-    ) -> None:
+    def __init__(self, *, cvarno: int = 0, cursor_name: str | None = None, cursor_param: int = 0) -> None:
         self.cvarno = cvarno
         self.cursor_name = cursor_name
         self.cursor_param = cursor_param
@@ -1705,36 +1106,18 @@ class CurrentOfExpr(Expr):
 
 class NextValueExpr(Expr):
     __slots__ = ("seqid", "typeId")
-    FIELDS = (
-        ("seqid", "oid", ""),
-        ("typeId", "oid", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("seqid", "oid", ""), ("typeId", "oid", ""),)
 
-    def __init__(
-        self,
-        *,
-        seqid: int = 0,
-        typeId: int = 0,
-    ) -> None:
+    def __init__(self, *, seqid: int = 0, typeId: int = 0) -> None:
         self.seqid = seqid
         self.typeId = typeId
 
 
 class InferenceElem(Expr):
     __slots__ = ("expr", "infercollid", "inferopclass")
-    FIELDS = (
-        ("expr", "node", ""),
-        ("infercollid", "oid", ""),
-        ("inferopclass", "oid", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("expr", "node", ""), ("infercollid", "oid", ""), ("inferopclass", "oid", ""),)
 
-    def __init__(
-        self,
-        *,
-        expr: Any = None,
-        infercollid: int = 0,
-        inferopclass: int = 0,
-    ) -> None:
+    def __init__(self, *, expr: Any = None, infercollid: int = 0, inferopclass: int = 0) -> None:
         self.expr = expr
         self.infercollid = infercollid
         self.inferopclass = inferopclass
@@ -1742,19 +1125,9 @@ class InferenceElem(Expr):
 
 class ReturningExpr(Expr):
     __slots__ = ("retlevelsup", "retold", "retexpr")
-    FIELDS = (
-        ("retlevelsup", "int", ""),
-        ("retold", "bool", ""),
-        ("retexpr", "node", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("retlevelsup", "int", ""), ("retold", "bool", ""), ("retexpr", "node", ""),)
 
-    def __init__(
-        self,
-        *,
-        retlevelsup: int = 0,
-        retold: bool = False,
-        retexpr: Any = None,
-    ) -> None:
+    def __init__(self, *, retlevelsup: int = 0, retold: bool = False, retexpr: Any = None) -> None:
         self.retlevelsup = retlevelsup
         self.retold = retold
         self.retexpr = retexpr
@@ -1762,27 +1135,15 @@ class ReturningExpr(Expr):
 
 class TargetEntry(Expr):
     __slots__ = ("expr", "resno", "resname", "ressortgroupref", "resorigtbl", "resorigcol", "resjunk")
-    FIELDS = (
-        ("expr", "node", ""),
-        ("resno", "int", ""),
-        ("resname", "string", ""),
-        ("ressortgroupref", "uint", ""),
-        ("resorigtbl", "oid", ""),
-        ("resorigcol", "int", ""),
-        ("resjunk", "bool", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (
+        ("expr", "node", ""), ("resno", "int", ""), ("resname", "string", ""), ("ressortgroupref", "uint", ""),
+        ("resorigtbl", "oid", ""), ("resorigcol", "int", ""), ("resjunk", "bool", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        expr: Any = None,
-        resno: int = 0,
-        resname: str | None = None,
-        ressortgroupref: int = 0,
-        resorigtbl: int = 0,
-        resorigcol: int = 0,
-        resjunk: bool = False,
-    ) -> None:
+        self, *, expr: Any = None, resno: int = 0, resname: str | None = None, ressortgroupref: int = 0,
+        resorigtbl: int = 0, resorigcol: int = 0, resjunk: bool = False,
+    ) -> None:  # fmt: skip
         self.expr = expr
         self.resno = resno
         self.resname = resname
@@ -1794,45 +1155,27 @@ class TargetEntry(Expr):
 
 class RangeTblRef(Node):
     __slots__ = ("rtindex",)
-    FIELDS = (
-        ("rtindex", "int", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("rtindex", "int", ""),)
 
-    def __init__(
-        self,
-        *,
-        rtindex: int = 0,
-    ) -> None:
+    def __init__(self, *, rtindex: int = 0) -> None:
         self.rtindex = rtindex
 
 
 class JoinExpr(Node):
-    __slots__ = ("jointype", "isNatural", "larg", "rarg", "usingClause", "join_using_alias", "quals", "alias", "rtindex")
-    FIELDS = (
-        ("jointype", "enum:JoinType", ""),
-        ("isNatural", "bool", ""),
-        ("larg", "node", ""),
-        ("rarg", "node", ""),
-        ("usingClause", "list", ""),
-        ("join_using_alias", "node", ""),
-        ("quals", "node", ""),
-        ("alias", "node", ""),
+    __slots__ = (
+        "jointype", "isNatural", "larg", "rarg", "usingClause", "join_using_alias", "quals", "alias", "rtindex",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        ("jointype", "enum:JoinType", ""), ("isNatural", "bool", ""), ("larg", "node", ""), ("rarg", "node", ""),
+        ("usingClause", "list", ""), ("join_using_alias", "node", ""), ("quals", "node", ""), ("alias", "node", ""),
         ("rtindex", "int", ""),
-    )
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        jointype: enums.JoinType = enums.JOIN_INNER,
-        isNatural: bool = False,
-        larg: Any = None,
-        rarg: Any = None,
-        usingClause: list[Any] | None = None,
-        join_using_alias: Any = None,
-        quals: Any = None,
-        alias: Any = None,
-        rtindex: int = 0,
-    ) -> None:
+        self, *, jointype: enums.JoinType = enums.JOIN_INNER, isNatural: bool = False, larg: Any = None,
+        rarg: Any = None, usingClause: list[Any] | None = None, join_using_alias: Any = None, quals: Any = None,
+        alias: Any = None, rtindex: int = 0,
+    ) -> None:  # fmt: skip
         self.jointype = jointype
         self.isNatural = isNatural
         self.larg = larg
@@ -1846,46 +1189,29 @@ class JoinExpr(Node):
 
 class FromExpr(Node):
     __slots__ = ("fromlist", "quals")
-    FIELDS = (
-        ("fromlist", "list", ""),
-        ("quals", "node", ""),
-    )
+    FIELDS: ClassVar[FieldTable] = (("fromlist", "list", ""), ("quals", "node", ""),)
 
-    def __init__(
-        self,
-        *,
-        fromlist: list[Any] | None = None,
-        quals: Any = None,
-    ) -> None:
+    def __init__(self, *, fromlist: list[Any] | None = None, quals: Any = None) -> None:
         self.fromlist = [] if fromlist is None else fromlist
         self.quals = quals
 
 
 class OnConflictExpr(Node):
-    __slots__ = ("action", "arbiterElems", "arbiterWhere", "constraint", "onConflictSet", "onConflictWhere", "exclRelIndex", "exclRelTlist")
-    FIELDS = (
-        ("action", "enum:OnConflictAction", ""),
-        ("arbiterElems", "list", ""),
-        ("arbiterWhere", "node", ""),
-        ("constraint", "oid", ""),
-        ("onConflictSet", "list", ""),
-        ("onConflictWhere", "node", ""),
-        ("exclRelIndex", "int", ""),
-        ("exclRelTlist", "list", ""),
-    )
+    __slots__ = (
+        "action", "arbiterElems", "arbiterWhere", "constraint", "onConflictSet", "onConflictWhere", "exclRelIndex",
+        "exclRelTlist",
+    )  # fmt: skip
+    FIELDS: ClassVar[FieldTable] = (
+        ("action", "enum:OnConflictAction", ""), ("arbiterElems", "list", ""), ("arbiterWhere", "node", ""),
+        ("constraint", "oid", ""), ("onConflictSet", "list", ""), ("onConflictWhere", "node", ""),
+        ("exclRelIndex", "int", ""), ("exclRelTlist", "list", ""),
+    )  # fmt: skip
 
     def __init__(
-        self,
-        *,
-        action: enums.OnConflictAction = enums.ONCONFLICT_NONE,
-        arbiterElems: list[Any] | None = None,
-        arbiterWhere: Any = None,
-        constraint: int = 0,
-        onConflictSet: list[Any] | None = None,
-        onConflictWhere: Any = None,
-        exclRelIndex: int = 0,
-        exclRelTlist: list[Any] | None = None,
-    ) -> None:
+        self, *, action: enums.OnConflictAction = enums.ONCONFLICT_NONE, arbiterElems: list[Any] | None = None,
+        arbiterWhere: Any = None, constraint: int = 0, onConflictSet: list[Any] | None = None,
+        onConflictWhere: Any = None, exclRelIndex: int = 0, exclRelTlist: list[Any] | None = None,
+    ) -> None:  # fmt: skip
         self.action = action
         self.arbiterElems = [] if arbiterElems is None else arbiterElems
         self.arbiterWhere = arbiterWhere
