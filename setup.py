@@ -7,6 +7,7 @@ that has been built in place).
 """
 
 import os
+import runpy
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -70,6 +71,7 @@ def compiled(paths: list[Path], **directives: bool) -> list[Extension]:
     )
 
 
+runpy.run_path("tools/generate_kernels.py", run_name="__main__")
 setup(
     ext_modules=[] if BUILD == "none" else [
         *compiled(
