@@ -235,7 +235,7 @@ def not_null_constraint(column: str) -> Any:
 
 def nextval_call(sequence: OwnedSequence) -> Any:
     """``nextval('schema.name'::regclass)``, raw."""
-    from tusk.catalog.names import quote_qualified_identifier
+    from tusk.catalog.identifiers import quote_qualified_identifier
     from tusk.catalog.namespace import get_namespace_name
 
     text = quote_qualified_identifier(get_namespace_name(sequence.namespace), sequence.name)

@@ -7,7 +7,7 @@ class pinned:
     buffer: int
     def __init__(
         self,
-        locator: tuple[int, int, int],
+        locator: tuple[Any, ...],
         block: int,
         fork: int = ...,
         lock: str | None = ...,

@@ -6,8 +6,8 @@ from __future__ import annotations
 from itertools import product
 from typing import Any
 
+from tusk.catalog.names import format_type
 from tusk.errors import SqlError, errcode
-from tusk.sql.analyze import lookup as lk
 from tusk.sql.analyze.functional import check_functional_grouping
 from tusk.sql.analyze.rangetable import add_group, rte_attribute_name
 from tusk.sql.analyze.state import ExprKind, ParseState, kind_name
@@ -65,7 +65,7 @@ def transform_aggregate_call(
                     expr = target_of(clause, targets).expr
                     raise pstate.error(
                         errcode.UNDEFINED_FUNCTION,
-                        f"could not identify an ordering operator for type {lk.format_type(expr_type(expr))}",
+                        f"could not identify an ordering operator for type {format_type(expr_type(expr))}",
                         expr_location(expr),
                         detail="Aggregates with DISTINCT must be able to sort their inputs.",
                     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tusk.catalog.cache import AMPROCNUM, lookup_list
+from tusk.catalog.names import format_type
 from tusk.catalog.oids import INT8OID, TEXTOID, UNKNOWNOID
 from tusk.errors import SqlError, errcode
 from tusk.sql.analyze import lookup as lk
@@ -511,7 +512,7 @@ def _frame_offset(pstate: ParseState, options: int, family: int, intype: int, cl
         exact = [row for row in fitting if row.amprocrighttype == preferred]
         fitting = exact[:1] or fitting
         where = expr_location(node)
-        column = lk.format_type(intype)
+        column = format_type(intype)
         if not procs:
             raise pstate.error(
                 errcode.FEATURE_NOT_SUPPORTED,
@@ -522,7 +523,7 @@ def _frame_offset(pstate: ParseState, options: int, family: int, intype: int, cl
             raise pstate.error(
                 errcode.FEATURE_NOT_SUPPORTED,
                 f"RANGE with offset PRECEDING/FOLLOWING is not supported for column type {column} "
-                f"and offset type {lk.format_type(own)}",
+                f"and offset type {format_type(own)}",
                 where,
                 hint="Cast the offset value to an appropriate type.",
             )
@@ -530,7 +531,7 @@ def _frame_offset(pstate: ParseState, options: int, family: int, intype: int, cl
             raise pstate.error(
                 errcode.FEATURE_NOT_SUPPORTED,
                 "RANGE with offset PRECEDING/FOLLOWING has multiple interpretations for column type "
-                f"{column} and offset type {lk.format_type(own)}",
+                f"{column} and offset type {format_type(own)}",
                 where,
                 hint="Cast the offset value to the exact intended type.",
             )

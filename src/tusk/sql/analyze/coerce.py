@@ -6,6 +6,7 @@ from enum import IntEnum
 from typing import Any
 
 from tusk.catalog.cache import CASTSOURCETARGET, lookup, lookup_list
+from tusk.catalog.names import format_type
 from tusk.catalog.oids import (
     ANYARRAYOID,
     ANYCOMPATIBLEARRAYOID,
@@ -260,7 +261,7 @@ def coerce_type(
         return ConvertRowtypeExpr(arg=node, resulttype=target, convertformat=form, location=location)
     raise SqlError(
         errcode.INTERNAL_ERROR,
-        f"failed to find conversion function from {lk.format_type(source)} to {lk.format_type(target)}",
+        f"failed to find conversion function from {format_type(source)} to {format_type(target)}",
     )
 
 
@@ -408,7 +409,7 @@ def _coerce_record(pstate: ParseState | None, node: Any, target: int, context: i
         raise error_at(
             pstate,
             errcode.CANNOT_COERCE,
-            f"cannot cast type {lk.format_type(RECORDOID)} to {lk.format_type(target)}",
+            f"cannot cast type {format_type(RECORDOID)} to {format_type(target)}",
             expr_location(node),
         )
     base, base_typmod = lk.base_type_and_typmod(target, -1)
@@ -420,7 +421,7 @@ def _coerce_record(pstate: ParseState | None, node: Any, target: int, context: i
         return error_at(
             pstate,
             errcode.CANNOT_COERCE,
-            f"cannot cast type {lk.format_type(RECORDOID)} to {lk.format_type(target)}",
+            f"cannot cast type {format_type(RECORDOID)} to {format_type(target)}",
             where,
             detail=detail,
         )
@@ -440,7 +441,7 @@ def _coerce_record(pstate: ParseState | None, node: Any, target: int, context: i
         )
         if converted is None:
             raise mismatch(
-                f"Cannot cast type {lk.format_type(source)} to {lk.format_type(attribute.atttypid)} in column {count}.",
+                f"Cannot cast type {format_type(source)} to {format_type(attribute.atttypid)} in column {count}.",
                 expr_location(expr),
             )
         new_args.append(converted)
@@ -462,7 +463,7 @@ def coerce_to_boolean(pstate: ParseState | None, node: Any, construct: str) -> A
             raise error_at(
                 pstate,
                 errcode.DATATYPE_MISMATCH,
-                f"argument of {construct} must be type boolean, not type {lk.format_type(source)}",
+                f"argument of {construct} must be type boolean, not type {format_type(source)}",
                 expr_location(node),
             )
         node = result
@@ -486,7 +487,7 @@ def coerce_to_specific_type(pstate: ParseState | None, node: Any, target: int, c
             raise error_at(
                 pstate,
                 errcode.DATATYPE_MISMATCH,
-                f"argument of {construct} must be type {lk.format_type(target)}, not type {lk.format_type(source)}",
+                f"argument of {construct} must be type {format_type(target)}, not type {format_type(source)}",
                 expr_location(node),
             )
         node = result
@@ -537,7 +538,7 @@ def select_common_type(pstate: ParseState | None, exprs: list[Any], context: str
             raise error_at(
                 pstate,
                 errcode.DATATYPE_MISMATCH,
-                f"{context} types {lk.format_type(current)} and {lk.format_type(other)} cannot be matched",
+                f"{context} types {format_type(current)} and {format_type(other)} cannot be matched",
                 expr_location(expr),
             )
         elif (
@@ -560,7 +561,7 @@ def coerce_to_common_type(pstate: ParseState | None, node: Any, target: int, con
         raise error_at(
             pstate,
             errcode.CANNOT_COERCE,
-            f"{context} could not convert type {lk.format_type(source)} to {lk.format_type(target)}",
+            f"{context} could not convert type {format_type(source)} to {format_type(target)}",
             expr_location(node),
         )
     return coerce_type(pstate, node, source, target, -1, IMPLICIT, IMPLICIT_CAST, -1)

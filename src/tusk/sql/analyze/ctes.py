@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tusk.catalog.names import format_type
 from tusk.catalog.oids import TEXTOID, UNKNOWNOID
 from tusk.errors import SqlError, errcode, feature_not_supported
 from tusk.sql.analyze import lookup as lk
@@ -86,8 +87,8 @@ def _analyze(pstate: ParseState, cte: CommonTableExpr) -> None:
             raise pstate.error(
                 errcode.DATATYPE_MISMATCH,
                 f'recursive query "{cte.ctename}" column {number + 1} has type '
-                f"{lk.format_type(type_oid, typmod)} in non-recursive term but type "
-                f"{lk.format_type(expr_type(expr), expr_typmod(expr))} overall",
+                f"{format_type(type_oid, typmod)} in non-recursive term but type "
+                f"{format_type(expr_type(expr), expr_typmod(expr))} overall",
                 expr_location(expr),
                 hint="Cast the output of the non-recursive term to the correct type.",
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tusk.catalog.names import format_type
 from tusk.catalog.oids import (
     BITOID,
     BOOLOID,
@@ -286,7 +287,7 @@ def unknown_attribute(pstate: ParseState, container: Any, name: str, location: i
     type_oid = expr_type(container)
     if lk.is_composite(type_oid) and type_oid != RECORDOID:
         return pstate.error(
-            errcode.UNDEFINED_COLUMN, f'column "{name}" not found in data type {lk.format_type(type_oid)}', location
+            errcode.UNDEFINED_COLUMN, f'column "{name}" not found in data type {format_type(type_oid)}', location
         )
     if type_oid == RECORDOID:
         return pstate.error(
@@ -294,7 +295,7 @@ def unknown_attribute(pstate: ParseState, container: Any, name: str, location: i
         )
     return pstate.error(
         errcode.WRONG_OBJECT_TYPE,
-        f"column notation .{name} applied to type {lk.format_type(type_oid)}, which is not a composite type",
+        f"column notation .{name} applied to type {format_type(type_oid)}, which is not a composite type",
         location,
     )
 
@@ -353,7 +354,7 @@ def _array(pstate: ParseState, node: A_ArrayExpr, array_type: int = 0, element: 
             if not element:
                 raise pstate.error(
                     errcode.UNDEFINED_OBJECT,
-                    f"could not find element type for data type {lk.format_type(array_type)}",
+                    f"could not find element type for data type {format_type(array_type)}",
                     node.location,
                 )
         else:
@@ -366,7 +367,7 @@ def _array(pstate: ParseState, node: A_ArrayExpr, array_type: int = 0, element: 
             if not array_type:
                 raise pstate.error(
                     errcode.UNDEFINED_OBJECT,
-                    f"could not find array type for data type {lk.format_type(element)}",
+                    f"could not find array type for data type {format_type(element)}",
                     node.location,
                 )
     converted = []
@@ -376,7 +377,7 @@ def _array(pstate: ParseState, node: A_ArrayExpr, array_type: int = 0, element: 
             if new is None:
                 raise pstate.error(
                     errcode.CANNOT_COERCE,
-                    f"cannot cast type {lk.format_type(expr_type(expr))} to {lk.format_type(wanted)}",
+                    f"cannot cast type {format_type(expr_type(expr))} to {format_type(wanted)}",
                     expr_location(expr),
                 )
         else:
@@ -410,7 +411,7 @@ def _type_cast(pstate: ParseState, cast: TypeCast) -> Any:
     if result is None:
         raise pstate.error(
             errcode.CANNOT_COERCE,
-            f"cannot cast type {lk.format_type(source)} to {lk.format_type(target)}",
+            f"cannot cast type {format_type(source)} to {format_type(target)}",
             parser_coercion_errposition(location, expr),
         )
     return result
@@ -422,7 +423,7 @@ def _collate(pstate: ParseState, clause: CollateClause) -> CollateExpr:
     if not lk.type_collation(type_oid) and type_oid != UNKNOWNOID:
         raise pstate.error(
             errcode.DATATYPE_MISMATCH,
-            f"collations are not supported by type {lk.format_type(type_oid)}",
+            f"collations are not supported by type {format_type(type_oid)}",
             clause.location,
         )
     return CollateExpr(
@@ -667,7 +668,7 @@ def make_row_comparison(pstate: ParseState, name: list[Any], left: list[Any], ri
         if op.opresulttype != BOOLOID:
             raise pstate.error(
                 errcode.DATATYPE_MISMATCH,
-                f"row comparison operator must yield type boolean, not type {lk.format_type(op.opresulttype)}",
+                f"row comparison operator must yield type boolean, not type {format_type(op.opresulttype)}",
                 location,
             )
         if expression_returns_set(op):
@@ -1101,7 +1102,7 @@ def _xml_serialize(pstate: ParseState, node: XmlSerialize) -> Any:
     converted = coerce_to_target_type(pstate, result, TEXTOID, target, typmod, IMPLICIT, IMPLICIT_CAST, -1)
     if converted is None:
         raise pstate.error(
-            errcode.CANNOT_COERCE, f"cannot cast XMLSERIALIZE result to {lk.format_type(target)}", node.location
+            errcode.CANNOT_COERCE, f"cannot cast XMLSERIALIZE result to {format_type(target)}", node.location
         )
     return converted
 

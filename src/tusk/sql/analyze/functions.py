@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tusk.catalog.cache import AGGFNOID, PROCNAMEARGSNSP, lookup
+from tusk.catalog.names import format_type
 from tusk.catalog.oids import ANYOID, RECORDOID, UNKNOWNOID, VOIDOID
 from tusk.errors import SqlError, errcode
 from tusk.sql.analyze import lookup as lk
@@ -57,7 +58,7 @@ def signature(names: list[str], argnames: list[str], types: list[int]) -> str:
     """name(type, name => type), for messages (funcname_signature_string)."""
     positional = len(types) - len(argnames)
     shown = [
-        (f"{argnames[i - positional]} => " if i >= positional else "") + lk.format_type(type_oid)
+        (f"{argnames[i - positional]} => " if i >= positional else "") + format_type(type_oid)
         for i, type_oid in enumerate(types)
     ]
     return f"{'.'.join(names)}({', '.join(shown)})"
@@ -277,7 +278,7 @@ def parse_func_or_column(
         if not container:
             raise pstate.error(
                 errcode.UNDEFINED_OBJECT,
-                f"could not find array type for data type {lk.format_type(element)}",
+                f"could not find array type for data type {format_type(element)}",
                 expr_location(variable),
             )
         args = args[: len(args) - detail.nvargs]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tusk.catalog.cache import OPERNAMENSP, lookup
+from tusk.catalog.names import format_type
 from tusk.catalog.oids import BOOLOID, UNKNOWNOID
 from tusk.errors import SqlError, errcode
 from tusk.sql.analyze import lookup as lk
@@ -37,8 +38,8 @@ def signature(names: list[str], left: int, right: int) -> str:
     """The operator and its operand types, for messages."""
     text = ".".join(names)
     if left:
-        text = f"{lk.format_type(left)} {text}"
-    return f"{text} {lk.format_type(right)}"
+        text = f"{format_type(left)} {text}"
+    return f"{text} {format_type(right)}"
 
 
 def _op_error(
@@ -197,7 +198,7 @@ def make_scalar_array_operator(
         if not wanted:
             raise pstate.error(
                 errcode.UNDEFINED_OBJECT,
-                f"could not find array type for data type {lk.format_type(declared[1])}",
+                f"could not find array type for data type {format_type(declared[1])}",
                 location,
             )
     actual[1], declared[1] = container, wanted
@@ -211,11 +212,11 @@ def sort_group_operators(type_oid: int, need_lt: bool, need_eq: bool, need_gt: b
     if (need_lt and not operators.lt) or (need_gt and not operators.gt):
         raise SqlError(
             errcode.UNDEFINED_FUNCTION,
-            f"could not identify an ordering operator for type {lk.format_type(type_oid)}",
+            f"could not identify an ordering operator for type {format_type(type_oid)}",
             hint="Use an explicit ordering operator or modify the query.",
         )
     if need_eq and not operators.eq:
         raise SqlError(
-            errcode.UNDEFINED_FUNCTION, f"could not identify an equality operator for type {lk.format_type(type_oid)}"
+            errcode.UNDEFINED_FUNCTION, f"could not identify an equality operator for type {format_type(type_oid)}"
         )
     return operators

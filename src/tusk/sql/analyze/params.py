@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tusk.catalog.names import format_type
 from tusk.catalog.oids import UNKNOWNOID, VOIDOID
 from tusk.errors import errcode
 from tusk.sql.analyze import lookup as lk
@@ -63,7 +64,7 @@ def use_variable_parameters(pstate: ParseState, types: list[int]) -> None:
                 errcode.AMBIGUOUS_PARAMETER,
                 f"inconsistent types deduced for parameter ${number}",
                 param.location,
-                detail=f"{lk.format_type(known)} versus {lk.format_type(target)}",
+                detail=f"{format_type(known)} versus {format_type(target)}",
             )
         param.paramtype, param.paramtypmod, param.paramcollid = target, -1, lk.type_collation(target)
         if location >= 0 and (param.location < 0 or location < param.location):

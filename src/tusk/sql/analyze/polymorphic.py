@@ -6,6 +6,7 @@ common type that all arguments can be converted to.
 
 from __future__ import annotations
 
+from tusk.catalog.names import format_type
 from tusk.catalog.oids import (
     ANYARRAYOID,
     ANYCOMPATIBLEARRAYOID,
@@ -44,23 +45,23 @@ def _mismatch(message: str, detail: str | None = None) -> SqlError:
 def _not_alike(kind: int, first: int, second: int) -> SqlError:
     return _mismatch(
         f'arguments declared "{_NAMES[kind]}" are not all alike',
-        f"{lk.format_type(first)} versus {lk.format_type(second)}",
+        f"{format_type(first)} versus {format_type(second)}",
     )
 
 
 def _inconsistent(one: int, other: int, first: int, second: int) -> SqlError:
     return _mismatch(
         f"argument declared {_NAMES[one]} is not consistent with argument declared {_NAMES[other]}",
-        f"{lk.format_type(first)} versus {lk.format_type(second)}",
+        f"{format_type(first)} versus {format_type(second)}",
     )
 
 
 def _is_not(kind: int, what: str, actual: int) -> SqlError:
-    return _mismatch(f"argument declared {_NAMES[kind]} is not {what} but type {lk.format_type(actual)}")
+    return _mismatch(f"argument declared {_NAMES[kind]} is not {what} but type {format_type(actual)}")
 
 
 def _no_array(element: int) -> SqlError:
-    return SqlError(errcode.UNDEFINED_OBJECT, f"could not find array type for data type {lk.format_type(element)}")
+    return SqlError(errcode.UNDEFINED_OBJECT, f"could not find array type for data type {format_type(element)}")
 
 
 def _undetermined(kind: str) -> SqlError:
@@ -144,9 +145,9 @@ class _Family1:
             self.element, self.array = ANYELEMENTOID, ANYARRAYOID
             self.range, self.multirange = ANYRANGEOID, ANYMULTIRANGEOID
         if self.nonarray and self.element != ANYELEMENTOID and _is_array_domain(self.element):
-            raise _mismatch(f"type matched to anynonarray is an array type: {lk.format_type(self.element)}")
+            raise _mismatch(f"type matched to anynonarray is an array type: {format_type(self.element)}")
         if self.enum and self.element != ANYELEMENTOID and not lk.is_enum(self.element):
-            raise _mismatch(f"type matched to anyenum is not an enum type: {lk.format_type(self.element)}")
+            raise _mismatch(f"type matched to anyenum is not an enum type: {format_type(self.element)}")
 
     def meaning(self, declared: int) -> int:
         if declared in _ELEMENTS:
@@ -254,10 +255,10 @@ class _Family2:
             shown = self.range if self.wants_range else self.multirange
             name = "anycompatiblerange" if self.wants_range else "anycompatiblemultirange"
             raise _mismatch(
-                f"{name} type {lk.format_type(shown)} does not match anycompatible type {lk.format_type(self.element)}"
+                f"{name} type {format_type(shown)} does not match anycompatible type {format_type(self.element)}"
             )
         if self.nonarray and _is_array_domain(self.element):
-            raise _mismatch(f"type matched to anycompatiblenonarray is an array type: {lk.format_type(self.element)}")
+            raise _mismatch(f"type matched to anycompatiblenonarray is an array type: {format_type(self.element)}")
 
     def meaning(self, declared: int) -> int:
         if declared in (ANYCOMPATIBLEOID, ANYCOMPATIBLENONARRAYOID):
@@ -297,7 +298,7 @@ def common_type_of(types: list[int], no_error: bool) -> int:
         elif row.typcategory != category:
             if no_error:
                 return 0
-            raise _mismatch(f"argument types {lk.format_type(current)} and {lk.format_type(other)} cannot be matched")
+            raise _mismatch(f"argument types {format_type(current)} and {format_type(other)} cannot be matched")
         elif (
             not preferred
             and can_coerce_type([current], [other], IMPLICIT)

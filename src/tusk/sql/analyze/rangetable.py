@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tusk.catalog.cache import ATTNUM, lookup
+from tusk.catalog.names import format_type
 from tusk.catalog.oids import INT8OID, RECORDOID
 from tusk.errors import SqlError, errcode
 from tusk.sql.analyze import lookup as lk
@@ -281,7 +282,7 @@ def _definition_columns(pstate: ParseState, definitions: list[Any], function: Ra
         if row.typtype == "p" and type_oid not in (RECORDOID, 2287):
             raise SqlError(
                 errcode.INVALID_TABLE_DEFINITION,
-                f'column "{definition.colname}" has pseudo-type {lk.format_type(type_oid)}',
+                f'column "{definition.colname}" has pseudo-type {format_type(type_oid)}',
             )
         columns.append(Column(definition.colname, type_oid, typmod, collation))
         function.funccolnames.append(String(sval=definition.colname))
@@ -333,7 +334,7 @@ def add_functions(
         elif kind == OTHER:
             raise pstate.error(
                 errcode.DATATYPE_MISMATCH,
-                f'function "{name}" in FROM has unsupported return type {lk.format_type(type_oid)}',
+                f'function "{name}" in FROM has unsupported return type {format_type(type_oid)}',
                 expr_location(expr),
             )
         elif columns is None:

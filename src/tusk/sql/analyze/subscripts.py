@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tusk.catalog.names import format_type
 from tusk.catalog.oids import INT4OID, JSONBOID, TEXTOID, UNKNOWNOID
 from tusk.errors import errcode
 from tusk.sql.analyze import lookup as lk
@@ -39,7 +40,7 @@ def transform_subscripts(
     if not row.typsubscript:
         raise pstate.error(
             errcode.DATATYPE_MISMATCH,
-            f"cannot subscript type {lk.format_type(container)} because it does not support subscripting",
+            f"cannot subscript type {format_type(container)} because it does not support subscripting",
             expr_location(base),
         )
     is_slice = any(step.is_slice for step in steps)
@@ -101,14 +102,14 @@ def _jsonb(pstate: ParseState, ref: SubscriptingRef, steps: list[Any], is_slice:
             if len(fits) == 2:
                 raise pstate.error(
                     errcode.DATATYPE_MISMATCH,
-                    f"subscript type {lk.format_type(source)} is not supported",
+                    f"subscript type {format_type(source)} is not supported",
                     expr_location(expr),
                     hint="jsonb subscript must be coercible to only one type, integer or text.",
                 )
             if not fits:
                 raise pstate.error(
                     errcode.DATATYPE_MISMATCH,
-                    f"subscript type {lk.format_type(source)} is not supported",
+                    f"subscript type {format_type(source)} is not supported",
                     expr_location(expr),
                     hint="jsonb subscript must be coercible to either integer or text.",
                 )

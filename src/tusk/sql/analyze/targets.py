@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tusk.catalog.names import format_type
 from tusk.catalog.oids import RECORDOID, TEXTOID, UNKNOWNOID
 from tusk.errors import SqlError, errcode
 from tusk.sql.analyze import lookup as lk
@@ -216,7 +217,7 @@ def expand_row_reference(pstate: ParseState, expr: Any, as_targets: bool) -> lis
                 errcode.WRONG_OBJECT_TYPE,
                 "record type has not been registered"
                 if type_oid == RECORDOID
-                else f"type {lk.format_type(type_oid)} is not composite",
+                else f"type {format_type(type_oid)} is not composite",
             )
         columns = found
     result: list[Any] = []
@@ -312,7 +313,7 @@ def _assigned(
     if result is None:
         raise pstate.error(
             errcode.DATATYPE_MISMATCH,
-            f'column "{name}" is of type {lk.format_type(type_oid)} but expression is of type {lk.format_type(source)}',
+            f'column "{name}" is of type {format_type(type_oid)} but expression is of type {format_type(source)}',
             expr_location(expr),
             hint="You will need to rewrite or cast the expression.",
         )
@@ -364,7 +365,7 @@ def assignment_indirection(
         if not relation:
             raise pstate.error(
                 errcode.DATATYPE_MISMATCH,
-                f'cannot assign to field "{field}" of column "{name}" because its type {lk.format_type(target)} '
+                f'cannot assign to field "{field}" of column "{name}" because its type {format_type(target)} '
                 "is not a composite type",
                 location,
             )
@@ -373,7 +374,7 @@ def assignment_indirection(
             raise pstate.error(
                 errcode.UNDEFINED_COLUMN,
                 f'cannot assign to field "{field}" of column "{name}" because there is no such column '
-                f"in data type {lk.format_type(target)}",
+                f"in data type {format_type(target)}",
                 location,
             )
         inner = assignment_indirection(
@@ -403,14 +404,14 @@ def assignment_indirection(
         if is_subscripting:
             raise pstate.error(
                 errcode.DATATYPE_MISMATCH,
-                f'subscripted assignment to "{name}" requires type {lk.format_type(target)} '
-                f"but expression is of type {lk.format_type(source)}",
+                f'subscripted assignment to "{name}" requires type {format_type(target)} '
+                f"but expression is of type {format_type(source)}",
                 location,
                 hint="You will need to rewrite or cast the expression.",
             )
         raise pstate.error(
             errcode.DATATYPE_MISMATCH,
-            f'subfield "{name}" is of type {lk.format_type(target)} but expression is of type {lk.format_type(source)}',
+            f'subfield "{name}" is of type {format_type(target)} but expression is of type {format_type(source)}',
             location,
             hint="You will need to rewrite or cast the expression.",
         )
@@ -446,7 +447,7 @@ def _assign_subscripts(
         if result is None:
             raise pstate.error(
                 errcode.CANNOT_COERCE,
-                f"cannot cast type {lk.format_type(container)} to {lk.format_type(target)}",
+                f"cannot cast type {format_type(container)} to {format_type(target)}",
                 location,
             )
     return result

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from tusk.catalog.cache import TYPEOID, lookup
+from tusk.catalog.names import format_type
 from tusk.errors import SqlError, errcode
 from tusk.sql.analyze import lookup as lk
 from tusk.sql.analyze.names import collation_oid, deconstruct, name_list_to_string, type_oid_by_name
@@ -18,7 +19,7 @@ from tusk.sql.nodes.parsetree import A_Const, ColumnRef, SelectStmt, TypeName
 
 def type_name_to_string(name: TypeName) -> str:
     """The name as written, for messages (TypeNameToString)."""
-    text = name_list_to_string(name.names) if name.names else lk.format_type(name.typeOid)
+    text = name_list_to_string(name.names) if name.names else format_type(name.typeOid)
     if name.pct_type:
         text += "%TYPE"
     return text + ("[]" if name.arrayBounds else "")
@@ -183,7 +184,7 @@ def column_collation(pstate: ParseState | None, column: Any, type_oid: int) -> i
         raise error_at(
             pstate,
             errcode.DATATYPE_MISMATCH,
-            f"collations are not supported by type {lk.format_type(type_oid)}",
+            f"collations are not supported by type {format_type(type_oid)}",
             location,
         )
     return result

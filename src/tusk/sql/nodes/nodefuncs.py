@@ -8,7 +8,8 @@ from typing import Any
 from tusk.catalog.cache import OPEROID, PROCOID, TYPEOID, lookup
 from tusk.catalog.oids import BOOLOID, INT4OID, RECORDOID, TEXTOID, XMLOID
 from tusk.sql.nodes import enums, literals, parsetree, primitives
-from tusk.sql.nodes._trees import mutate_levels, walk_levels
+from tusk.sql.nodes._trees import mutate_levels as mutate_levels
+from tusk.sql.nodes._trees import walk_levels as walk_levels
 from tusk.sql.nodes.base import Node, _new, children
 
 DEFAULT_COLLATION_OID = 100

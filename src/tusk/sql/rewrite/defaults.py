@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tusk.catalog.cache import RELOID, TYPEOID, lookup, scan_rows
+from tusk.catalog.names import format_type
 from tusk.errors import SqlError, errcode
-from tusk.sql.analyze import lookup as lk
 from tusk.sql.analyze.coerce import (
     ASSIGNMENT,
     IMPLICIT_CAST,
@@ -77,8 +77,8 @@ def column_default(info: RelationInfo, number: int) -> Any:
     if result is None:
         raise SqlError(
             errcode.DATATYPE_MISMATCH,
-            f'column "{attribute.attname}" is of type {lk.format_type(attribute.atttypid)} '
-            f"but default expression is of type {lk.format_type(source)}",
+            f'column "{attribute.attname}" is of type {format_type(attribute.atttypid)} '
+            f"but default expression is of type {format_type(source)}",
             hint="You will need to rewrite or cast the expression.",
         )
     return result
