@@ -1,4 +1,4 @@
-"""LISTEN, NOTIFY, UNLISTEN with several sessions. Every test runs on PostgreSQL 18 too, which proves what it expects."""
+"""LISTEN, NOTIFY, UNLISTEN with several sessions; each test runs on PostgreSQL 18 too, which proves what it expects."""
 
 import struct
 

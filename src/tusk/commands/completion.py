@@ -2,18 +2,8 @@
 
 from __future__ import annotations
 
-from tusk.sql.nodes import (
-    CMD_DELETE,
-    CMD_INSERT,
-    CMD_MERGE,
-    CMD_SELECT,
-    CMD_UPDATE,
-    Node,
-    PlannedStmt,
-    Query,
-    RawStmt,
-    enums,
-)
+from tusk.sql.execute.permissions import plan_tag
+from tusk.sql.nodes import Node, PlannedStmt, Query, RawStmt, enums
 
 _OBJECT_WORDS = {
     "OBJECT_ACCESS_METHOD": "ACCESS METHOD", "OBJECT_AGGREGATE": "AGGREGATE", "OBJECT_CAST": "CAST",
@@ -71,20 +61,6 @@ _TRANSACTION_TAGS = {
     enums.TRANS_STMT_ROLLBACK_PREPARED: "ROLLBACK PREPARED",
 }  # fmt: skip
 
-_COMMANDS = {
-    CMD_SELECT: "SELECT",
-    CMD_INSERT: "INSERT",
-    CMD_UPDATE: "UPDATE",
-    CMD_DELETE: "DELETE",
-    CMD_MERGE: "MERGE",
-}
-_ROW_MARK_TAGS = {
-    enums.LCS_FORKEYSHARE: "SELECT FOR KEY SHARE",
-    enums.LCS_FORSHARE: "SELECT FOR SHARE",
-    enums.LCS_FORNOKEYUPDATE: "SELECT FOR NO KEY UPDATE",
-    enums.LCS_FORUPDATE: "SELECT FOR UPDATE",
-}
-
 
 def command_tag(statement: Node | None) -> str:
     """The tag of a raw, analysed or planned statement (CreateCommandTag)."""
@@ -93,9 +69,7 @@ def command_tag(statement: Node | None) -> str:
     if isinstance(statement, (Query, PlannedStmt)):
         if statement.utilityStmt is not None:
             return command_tag(statement.utilityStmt)
-        if statement.commandType == CMD_SELECT and statement.rowMarks:
-            return _ROW_MARK_TAGS.get(statement.rowMarks[0].strength, "SELECT")
-        return _COMMANDS.get(statement.commandType, "???")
+        return plan_tag(statement)
     name = type(statement).__name__
     fixed = _TAGS.get(name)
     return fixed if fixed is not None else _varying_tag(name, statement)

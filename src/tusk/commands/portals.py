@@ -9,7 +9,6 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
-from tusk.catalog.cache import RELOID, lookup
 from tusk.commands import utility
 from tusk.commands.completion import command_tag, with_row_count
 from tusk.commands.destination import Collect, DestReceiver, Discard, ResultColumn
@@ -29,9 +28,6 @@ from tusk.transaction import xact
 
 FORWARD, BACKWARD = 1, -1
 FETCH_ALL = 0x7FFFFFFFFFFFFFFF  # howMany of FETCH ALL, as the grammar has it
-
-
-_ACL_SELECT = 2
 
 
 class Strategy(Enum):
@@ -74,17 +70,6 @@ def plan_columns(plan: PlannedStmt) -> list[ResultColumn]:
         for target in tree.targetlist
         if not target.resjunk
     ]
-
-
-def check_read_only(plan: PlannedStmt) -> None:
-    """25006 for a plan that writes to lasting tables, in a read-only transaction (ExecCheckXactReadOnly)."""
-    if not xact.is_read_only():
-        return
-    for info in plan.permInfos:
-        if info.requiredPerms & ~_ACL_SELECT:
-            row = lookup(RELOID, info.relid)
-            if row is not None and row.relpersistence != "t":
-                utility.prevent_if_read_only(command_tag(plan))
 
 
 class Portal:
@@ -166,7 +151,6 @@ class Portal:
 
     def _take_executor(self, plan: PlannedStmt) -> Any:
         """An idle executor of the cached plan, or a new one."""
-        check_read_only(plan)
         if self._source is not None and not self.cursor_options and self._source.executors:
             return self._source.executors.pop()
         return execute.Executor(plan, self.text, bool(self.cursor_options & CURSOR_OPT_SCROLL))
@@ -304,8 +288,6 @@ class Portal:
         try:
             snapshots.update_active_command_id()
             single = len(self.plans) == 1
-            if not single:
-                check_read_only(plan)
             executor = self._take_executor(plan) if single else execute.Executor(plan, self.text)
             executor.start(self.parameters, snapshots.active_snapshot())
             returns_rows = plan.hasReturning or plan.commandType == CMD_SELECT

@@ -219,6 +219,8 @@ def set_option(
         return _set_custom(name, text, context, source, action)
     if not _may_change(item, context, source, text, is_reload):
         return False
+    if text is None and "NO_RESET" in item.flags:
+        raise SqlError(errcode.FEATURE_NOT_SUPPORTED, f'parameter "{item.name}" cannot be reset')
     state = state_of(item)
     if text is None:
         value, source = state.reset_value, state.reset_source

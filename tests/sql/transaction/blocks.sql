@@ -27,7 +27,6 @@ SHOW transaction_isolation;
 BEGIN;
 COMMIT;
 BEGIN READ ONLY;
--- differs: tag: 'INSERT 0 1' != ''; sqlstate: '' != '25006'; message: '' != 'cannot execute INSERT in a read-only transaction'
 INSERT INTO t VALUES (9);
 ROLLBACK;
 START TRANSACTION;

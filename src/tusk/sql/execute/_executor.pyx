@@ -11,11 +11,12 @@ from tusk.sql.execute._rowstore cimport RowStore
 from tusk.sql.execute._state cimport EState, ParamSlot, PlanState, build_plan
 from tusk.sql.execute._subplan import SubPlanExpr
 from tusk.transaction._snapshot cimport Snapshot
+from tusk.transaction._state cimport XactReadOnly
 
 from tusk.errors import SqlError, errcode
 from tusk.sql.execute import nodes as _nodes  # noqa: F401  # registers the plan nodes
 from tusk.sql.execute import _index_support, referential, triggers  # noqa: F401  # register
-from tusk.sql.execute.permissions import check_permissions
+from tusk.sql.execute.permissions import check_permissions, refuse_writing, written_relations
 from tusk.sql.nodes import enums
 
 FORWARD, BACKWARD = 1, -1
@@ -44,6 +45,7 @@ cdef class Executor:
     cdef readonly PlanState top
     cdef readonly RowShape shape            # of the visible columns
     cdef readonly list columns
+    cdef tuple written                      # relations that a read-only transaction must not start this on
     cdef list visible                       # their places in the plan's rows; None: all, in order
     cdef Batch out
     cdef readonly bint running
@@ -61,6 +63,7 @@ cdef class Executor:
         self.stmt = stmt
         self.estate = EState(stmt)
         self.estate.source_text = source_text
+        self.written = written_relations(stmt.permInfos)
         self.scrollable = scrollable
         self.top = build_plan(stmt.planTree, self.estate)
         targetlist = self.top.plan.targetlist
@@ -97,6 +100,8 @@ cdef class Executor:
             if params is None or number > len(params):
                 raise SqlError(errcode.UNDEFINED_OBJECT, f"no value found for parameter {number}")
             slot.set_python(params[number - 1])
+        if XactReadOnly and self.written:
+            refuse_writing(self.stmt, self.written)
         if permissions and self.stmt.permInfos:
             check_permissions(self.stmt.permInfos)
         self.running = True

@@ -16,10 +16,46 @@ from tusk.catalog.acl import (
 from tusk.catalog.cache import RELOID, lookup
 from tusk.catalog.session import session
 from tusk.errors import SqlError, errcode
+from tusk.sql.nodes import enums
 
 FIRST_LOW_INVALID = -7
 KINDS = {"r": "table", "p": "table", "v": "view", "m": "materialized view", "S": "sequence", "f": "foreign table",
          "t": "table", "i": "index", "I": "index", "c": "type"}  # fmt: skip
+
+
+_COMMANDS = {
+    enums.CMD_SELECT: "SELECT", enums.CMD_INSERT: "INSERT", enums.CMD_UPDATE: "UPDATE", enums.CMD_DELETE: "DELETE",
+    enums.CMD_MERGE: "MERGE",
+}  # fmt: skip
+_ROW_MARK_TAGS = {
+    enums.LCS_FORKEYSHARE: "SELECT FOR KEY SHARE",
+    enums.LCS_FORSHARE: "SELECT FOR SHARE",
+    enums.LCS_FORNOKEYUPDATE: "SELECT FOR NO KEY UPDATE",
+    enums.LCS_FORUPDATE: "SELECT FOR UPDATE",
+}
+
+
+def plan_tag(statement: Any) -> str:
+    """The command tag of an analysed or planned statement that is no utility command."""
+    if statement.commandType == enums.CMD_SELECT and statement.rowMarks:
+        return _ROW_MARK_TAGS.get(statement.rowMarks[0].strength, "SELECT")
+    return _COMMANDS.get(statement.commandType, "???")
+
+
+def written_relations(infos: list[Any]) -> tuple[int, ...]:
+    """The relations that a plan may do more with than read."""
+    return tuple(info.relid for info in infos if info.requiredPerms & ~ACL_SELECT)
+
+
+def refuse_writing(statement: Any, relations: tuple[int, ...]) -> None:
+    """25006 in a read-only transaction for a plan that writes to or locks rows of lasting tables."""
+    for relid in relations:
+        row = lookup(RELOID, relid)
+        if row is not None and not (row.relpersistence == "t" and row.relnamespace == session.temp_namespace_id):
+            raise SqlError(
+                errcode.READ_ONLY_SQL_TRANSACTION,
+                f"cannot execute {plan_tag(statement)} in a read-only transaction",
+            )
 
 
 def check_permissions(infos: list[Any]) -> None:
