@@ -18,6 +18,9 @@ from tusk.memory._interrupts cimport hold_interrupts, resume_interrupts
 from tusk.memory._lwlock cimport lwlock_release_all
 from tusk.memory._process cimport DELAY_CHKPT_START, MyProc
 from tusk.memory._wait cimport wait_end
+from tusk.stats._pending cimport (
+    stats_drop_redo, stats_subxact_end, stats_subxact_start, stats_xact_dropped, stats_xact_end, stats_xact_start)
+from tusk.stats._progress cimport progress_end_command
 from tusk.storage._buffer cimport at_end_of_transaction_buffers, release_all_pins, unlock_buffers
 from tusk.transaction cimport _lock as locks
 from tusk.transaction cimport _state
@@ -490,6 +493,7 @@ cdef int _start_transaction() except -1:
     if accept_invalidations_hook != NULL:
         accept_invalidations_hook()
     s.state = TRANS_INPROGRESS
+    stats_xact_start()
     return _call_hooks(XACT_EVENT_START)
 
 
@@ -583,8 +587,7 @@ cdef TransactionId _record_commit() except? 0xffffffff:
             nrels = pending_deletes(True, s.nestingLevel, &rels)
         if xlog_standby_info_active() and invalidation_hooks.committed_messages != NULL:
             nmsgs = invalidation_hooks.committed_messages(&msgs, &init_file)
-        if stats_hooks.dropped != NULL:
-            nstats = stats_hooks.dropped(True, &stats)
+        nstats = stats_xact_dropped(True, &stats)
         wrote_xlog = get_xact_last_rec_end() != 0
         if xid == InvalidTransactionId:
             if nrels != 0 or nstats != 0:
@@ -675,6 +678,7 @@ cdef int _commit_transaction() except -1:
     at_end_transaction(True, 1)
     at_eoxact_combocid()
     at_eoxact_snapshot(True, False)
+    stats_xact_end(True)
     _call_hooks(XACT_EVENT_POST_COMMIT)
     _forget_top()
     s.state = TRANS_DEFAULT
@@ -728,8 +732,7 @@ cdef TransactionId _record_abort(bint is_sub) except? 0xffffffff:
         raise Panic(errcode.INTERNAL_ERROR, f"cannot abort transaction {xid}, it was already committed")
     if have_pending():
         nrels = pending_deletes(False, s.nestingLevel, &rels)
-    if stats_hooks.dropped != NULL:
-        nstats = stats_hooks.dropped(False, &stats)
+    nstats = stats_xact_dropped(False, &stats)
     critical_start()
     if is_sub:
         xact_time = get_current_timestamp()
@@ -793,6 +796,7 @@ cdef int _after_error() except -1:
     wait_end()
     unlock_buffers()
     xlog_reset_insertion()
+    progress_end_command()
     return lock_error_cleanup()
 
 
@@ -818,6 +822,7 @@ cdef int _abort_transaction() except -1:
     do_pending_deletes(False, s.nestingLevel)
     at_end_transaction(False, 1)
     at_eoxact_combocid()
+    stats_xact_end(False)
     _call_hooks(XACT_EVENT_POST_ABORT)
     resume_interrupts()
     return 0
@@ -874,6 +879,7 @@ cdef int _pop_transaction() except -1:
 cdef int _start_subtransaction() except -1:
     cdef TransactionStateData *s = CurrentTransactionState
     s.state = TRANS_INPROGRESS
+    stats_subxact_start()
     return _call_sub_hooks(SUBXACT_EVENT_START, s.subTransactionId, s.parent.subTransactionId)
 
 
@@ -913,6 +919,7 @@ cdef int _commit_subtransaction() except -1:
     at_end_transaction(True, s.gucNestLevel)
     at_sub_commit_pending(s.nestingLevel)
     at_sub_commit_snapshot(s.nestingLevel)
+    stats_subxact_end(True)
     # A child made read-only leaves its parent as it was.
     _state.XactReadOnly = s.prevXactReadOnly
     s.state = TRANS_DEFAULT
@@ -935,6 +942,7 @@ cdef int _abort_subtransaction() except -1:
     do_pending_deletes(False, s.nestingLevel)
     at_end_transaction(False, s.gucNestLevel)
     at_sub_abort_snapshot(s.nestingLevel)
+    stats_subxact_end(False)
     _state.XactReadOnly = s.prevXactReadOnly
     resume_interrupts()
     return 0
@@ -1560,8 +1568,8 @@ cdef int _redo(DecodedRecord record) except -1:
             # The record must be durable before the files it removes are gone.
             xlog_flush(record.end_lsn)
             drop_relation_files_redo(rels, nrels)
-        if nstats > 0 and stats_hooks.drop_redo != NULL:
-            stats_hooks.drop_redo(stats, nstats)
+        if nstats > 0:
+            stats_drop_redo(stats, nstats)
         if is_commit and xinfo & XACT_COMPLETION_FORCE_SYNC_COMMIT:
             xlog_flush(record.end_lsn)
     finally:
