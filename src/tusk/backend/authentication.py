@@ -123,7 +123,7 @@ def _check_scram(connection: ClientConnection, user: str, rule: HbaLine, roles: 
         raise Fatal(errcode.PROTOCOL_VIOLATION, "client did not send an initial SASL response")
     verifier, reason = _verifier(user, roles)
     exchange = scram.ScramServer(verifier, user)
-    connection.send(protocol.authentication(protocol.AUTH_SASL_CONTINUE, exchange.first(reader.bytes(length))))
+    connection.send(protocol.authentication(protocol.AUTH_SASL_CONTINUE, exchange.first(reader.take(length))))
     connection.flush()
     final = exchange.final(_receive(connection))
     if final is None:

@@ -138,7 +138,7 @@ class ExtendedProtocol:
             if length == -1:
                 values.append(None)
                 continue
-            data = reader.bytes(length)
+            data = reader.take(length)
             code = formats[index] if len(formats) > 1 else formats[0] if formats else 0
             codec = codec_for(type_oid)
             try:

@@ -195,7 +195,7 @@ class MessageReader:
         """An unsigned 32-bit integer."""
         return int.from_bytes(self._take(4), "big")
 
-    def bytes(self, count: int) -> bytes:
+    def take(self, count: int) -> bytes:
         """Exactly that many bytes."""
         return self._take(count)
 

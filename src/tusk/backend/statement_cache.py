@@ -49,16 +49,17 @@ class _Taker:
         before = text[at] if at >= 0 else ""
         if before not in _OPERATORS and not (self.allow_lists and before in "(,"):
             return literal
+        value: str | Decimal | int
         if literal[0] == "'":
             kind, value = 0, literal[1:-1].replace("''", "'")
         elif "." in literal:
             kind, value = NUMERICOID, Decimal(literal)
         else:
-            value = int(literal)
-            if value > 0x7FFFFFFFFFFFFFFF or (before == "-" and value > 0x7FFFFFFF):
+            number = value = int(literal)
+            if number > 0x7FFFFFFFFFFFFFFF or (before == "-" and number > 0x7FFFFFFF):
                 # -2147483648 is an integer, and its negative number alone is not.
                 return literal
-            kind = INT4OID if value <= 0x7FFFFFFF else INT8OID
+            kind = INT4OID if number <= 0x7FFFFFFF else INT8OID
         self.kinds.append(kind)
         self.values.append(value)
         return f"${len(self.values)}"

@@ -43,7 +43,7 @@ def describe(columns: list[ResultColumn], formats: list[int], cache: dict[Any, A
     message = cache.get(key)
     if message is None:
         message = cache[key] = _describe(columns, formats)
-    return message  # type: ignore[no-any-return]
+    return message
 
 
 def _sent_type(oid: int, typmod: int) -> tuple[int, int]:
@@ -107,7 +107,8 @@ class WireDestination:
     def _make_encoders(self, columns: list[ResultColumn]) -> list[Callable[[Any], bytes]]:
         key = ("encoders", *self.formats)
         if self._cache is not None and key in self._cache:
-            return self._cache[key]  # type: ignore[no-any-return]
+            known: list[Callable[[Any], bytes]] = self._cache[key]
+            return known
         codes = column_formats(self.formats, len(columns))
         encoders = [_encoder(column, code) for column, code in zip(columns, codes, strict=True)]
         if self._cache is not None:
@@ -120,7 +121,8 @@ class WireDestination:
             return None
         key = ("native", settings.DateStyle, settings.extra_float_digits, settings.bytea_output, *self.formats)
         if self._cache is not None and key in self._cache:
-            return self._cache[key]  # type: ignore[no-any-return]
+            known: RowEncoder | None = self._cache[key]
+            return known
         native = RowEncoder([c.type_oid for c in columns], column_formats(self.formats, len(columns)))
         if self._cache is not None:
             self._cache[key] = native

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -30,7 +32,7 @@ _SHORT = (
 )
 
 
-def _options(command: click.Command) -> click.Command:
+def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     for flag, setting, text in reversed(_SHORT):
         command = click.option(flag, setting, help=text)(command)
     return command

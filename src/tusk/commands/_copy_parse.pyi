@@ -6,12 +6,18 @@ from tusk.commands._row_writer import RowWriter
 def split_messages(buf: bytes, at: int) -> Any: ...
 
 class LineParser:
+    line_number: int
+    ended: bool
+    field_name: str
+    field_text: Any
     def __init__(self, *args: Any, **kwargs: Any) -> None: ...
     def current_line(self) -> Any: ...
     def feed(self, data: bytes) -> Any: ...
     def finish(self) -> Any: ...
 
 class CopyParser(LineParser):
+    excluded: int
+    skipped: int
     def __init__(
         self,
         writer: RowWriter,

@@ -4,9 +4,14 @@ from typing import Any
 from tusk.access._relation import Relation
 from tusk.sql.execute._batch import Batch
 
+INSERT_SKIP_FSM: int
+INSERT_FROZEN: int
+
 class RowWriter:
     rel: Relation
     processed: int
+    line: int
+    failed_line: int
     def __init__(self, rel: Relation, options: int = ..., check: bool = ..., indexes: bool = ...) -> None: ...
     @property
     def result_relation(self) -> Any: ...

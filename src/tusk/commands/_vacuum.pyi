@@ -6,7 +6,12 @@ from tusk.transaction._snapshot import Snapshot
 
 class HeapVacuum:
     pages: int
+    scanned_pages: int
+    nonempty_pages: int
     live: int
+    recently_dead: int
+    removed: int
+    frozen: int
     num_index_scans: int
     skipped_all_visible: bool
     def __init__(

@@ -83,7 +83,7 @@ _NAMED: dict[Any, tuple[str, str, str, str]] = {
 def _rename_named(kind: Any, address: Any, new: str) -> None:
     catalog, name, namespace, noun = _NAMED[kind]
     row = scan_rows(catalog, oid=address.objid)[0]
-    columns = {name: new}
+    columns: dict[str, Any] = {name: new}
     if namespace:
         columns[namespace] = getattr(row, namespace)
     same = [r for r in scan_rows(catalog, **columns) if catalog != "pg_proc" or r.proargtypes == row.proargtypes]
@@ -468,7 +468,7 @@ def change_owner(classid: int, oid: int, owner: int) -> None:
             )
         change_type_owner(oid, owner, with_dependency=True)
         return
-    changes = {kind.owner: owner}
+    changes: dict[str, Any] = {kind.owner: owner}
     if kind.acl and getattr(row, kind.acl) is not None:
         changes[kind.acl] = acl.acl_update_owner(getattr(row, kind.acl), old, owner)
     update_row(row.copy(**changes), row)

@@ -110,7 +110,7 @@ def _analyze(rel: Any, names: list[str], verbose: bool) -> None:
     target_rows = max([100, *(300 * _target(row) for row in rows)])
     seed = int.from_bytes(os.urandom(8), "little")
     values, widths, count, total, pages = sample_rows(
-        rel, snapshots.active_snapshot(), target_rows, seed, [row.attnum for row in rows]
+        rel, snapshots.required_snapshot(), target_rows, seed, [row.attnum for row in rows]
     )
     if verbose:
         report(

@@ -522,9 +522,9 @@ def _used_relations(planned: Any) -> frozenset[int]:
         if scanrelid:
             used.add(scanrelid)
         if type(node).__name__ == "ModifyTable":
-            used.add(node.nominalRelation)  # type: ignore[attr-defined]
-            if node.exclRelRTI:  # type: ignore[attr-defined]
-                used.add(node.exclRelRTI)  # type: ignore[attr-defined]
+            used.add(node.nominalRelation)
+            if node.exclRelRTI:
+                used.add(node.exclRelRTI)
         return False
 
     walk(planned.planTree, visit)
@@ -545,7 +545,7 @@ def _subplans_of(plan: Any) -> list[Any]:
 
     def visit(node: Node) -> bool:
         if type(node).__name__ == "SubPlan":
-            found.setdefault(node.plan_id, node)  # type: ignore[attr-defined]
+            found.setdefault(node.plan_id, node)
         return False
 
     for name in _EXPRESSION_FIELDS:

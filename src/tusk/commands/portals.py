@@ -87,11 +87,13 @@ class Portal:
         self.cursor_options = cursor_options
         # Its executors and descriptions serve this portal only while it runs the source's own plan.
         self._source = source if source is not None and plans is source.generic else None
-        known = self._source.described.get("portal") if self._source is not None else None
+        known: Any = self._source.described.get("portal") if self._source is not None else None
         if known is None:
             known = (choose_strategy(plans, session), command_tag(plans[0]) if plans else "")
             if self._source is not None:
                 self._source.described["portal"] = known
+        self.strategy: Any
+        self.tag: str
         self.strategy, self.tag = known
         self.formats: list[int] = []
         self.created_in = xact.current_subtransaction_id()
@@ -143,7 +145,7 @@ class Portal:
         plan = self.plans[0]
         snapshots.push_active(snapshots.transaction_snapshot())
         try:
-            self._snapshot = snapshots.register(snapshots.active_snapshot())
+            self._snapshot = snapshots.register(snapshots.required_snapshot())
             self._executor = self._take_executor(plan)
             self._executor.start(self.parameters, self._snapshot)
         finally:

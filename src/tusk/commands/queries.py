@@ -20,7 +20,7 @@ def fresh_snapshot(*, latest: bool = False) -> Iterator[Any]:
     snapshots.push_active(snapshot)
     try:
         snapshots.update_active_command_id()
-        registered = snapshots.register(snapshots.active_snapshot())
+        registered = snapshots.register(snapshots.required_snapshot())
         try:
             yield registered
         finally:

@@ -59,7 +59,7 @@ def add_like_columns(definition: Any, clause: Any) -> None:
         constraint = not_nulls.get(attribute.attnum)
         if constraint is not None:
             planned.not_null = True
-            node = constraints.replace(
+            node = replace(
                 Constraint(contype=enums.CONSTR_NOTNULL, is_enforced=True, initially_valid=True, location=-1),
                 keys=constraints.string_nodes([attribute.attname]), conname=constraint.conname,
                 is_no_inherit=constraint.connoinherit,
@@ -138,7 +138,7 @@ def _copy_checks(source: int, relid: int, mapping: dict[int, int], context: Any,
     constraints.add_checks(relid, nodes, context, is_new=True)
     if options & COMMENTS:
         for node in nodes:
-            _copy_constraint_comment(source, relid, node.conname)
+            _copy_constraint_comment(source, relid, node.conname or "")
 
 
 def _copy_constraint_comment(source: int, relid: int, name: str) -> None:

@@ -120,7 +120,10 @@ def compression_letter(name: str | None, type_oid: int) -> str:
 def relation_column(planned: Any) -> heap.Column:
     """A planned column as the catalogs take it."""
     node = planned.node
-    letter = (lambda text: "" if text in ("\x00", None) else text)
+
+    def letter(text: str | None) -> str:
+        return "" if text is None or text == "\x00" else text
+
     storage = letter(node.storage)
     if node.storage_name:
         storage = storage_letter(node.storage_name, planned.type_oid)

@@ -20,7 +20,7 @@ FIELDS = (
 )
 
 
-class _WithFields:
+class _WithFields(BaseException):
     """Fields as in the protocol's ErrorResponse; ``position`` counts characters from 1, 0 is unknown."""
 
     severity = "ERROR"
@@ -74,13 +74,13 @@ class SqlError(_WithFields, Exception):
     """ERROR: the current command fails, its (sub)transaction aborts, the session lives."""
 
 
-class Fatal(_WithFields, BaseException):
+class Fatal(_WithFields):
     """FATAL: this process says why and exits."""
 
     severity = "FATAL"
 
 
-class Panic(_WithFields, BaseException):
+class Panic(_WithFields):
     """PANIC: shared state may be wrong; this process dies so that the postmaster restarts all from the WAL."""
 
     severity = "PANIC"

@@ -14,6 +14,16 @@ def on_proc_signal(reason: int) -> Callable[[Callable[[], None]], Callable[[], N
 def process_proc_signals() -> None: ...
 def send_cancel_request(pid: int, cancel_key: bytes) -> bool: ...
 PM_REASONS: tuple[str, ...]
+RECOVERY_STARTED: int
+RECOVERY_CONSISTENT: int
+BEGIN_HOT_STANDBY: int
+ROTATE_LOGFILE: int
+START_AUTOVAC_LAUNCHER: int
+START_AUTOVAC_WORKER: int
+BACKGROUND_WORKER_CHANGE: int
+START_WALRECEIVER: int
+ADVANCE_STATE_MACHINE: int
+XLOG_IS_SHUTDOWN: int
 QUIT_NOT_SENT: int
 QUIT_FOR_CRASH: int
 QUIT_FOR_STOP: int

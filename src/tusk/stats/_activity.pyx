@@ -187,7 +187,7 @@ def set_client_hostname(name: str) -> None:
     _end(entry)
 
 
-def report_activity(int state, bytes query) -> None:
+def report_activity(state: int, query: bytes | None) -> None:
     """Change the state; a query (not None) also changes the text and query_start (pgstat_report_activity)."""
     cdef BackendStatus *entry = _mine()
     cdef int64_t now

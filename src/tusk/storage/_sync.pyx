@@ -206,7 +206,7 @@ def register(tag: _Tag, kind: int = SYNC_REQUEST, bint retry_on_error=False) -> 
     return bool(register_sync_request(&native, kind, retry_on_error))
 
 
-def _fsync_tag(tag: _Tag) -> str:
+def fsync_tag(tag: _Tag) -> str:
     path = _handlers[tag[0]][0](tag)
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
@@ -216,7 +216,7 @@ def _fsync_tag(tag: _Tag) -> str:
     return path
 
 
-def process_sync_requests(fsync: Callable[[_Tag], str] = _fsync_tag) -> int:
+def process_sync_requests(fsync: Callable[[_Tag], str] = fsync_tag) -> int:
     """fsync every file that was written before now (ProcessSyncRequests); returns how many. PANIC if one fails."""
     global _sync_cycle
     absorb_sync_requests()

@@ -515,6 +515,13 @@ def active_snapshot() -> Snapshot | None:
     return get_active_snapshot()
 
 
+def required_snapshot() -> Snapshot:
+    """The active snapshot, where there must be one."""
+    snapshot = active_snapshot()
+    assert snapshot is not None, "no active snapshot"
+    return snapshot
+
+
 def is_active_set() -> bool:
     return len(active) > 0
 

@@ -214,7 +214,7 @@ def _sync_files(stats: CheckpointStats) -> None:
 
     def timed(tag: tuple[int, int, int, int, int, int]) -> str:
         start = time.monotonic()
-        path: str = _sync._fsync_tag(tag)
+        path: str = _sync.fsync_tag(tag)
         elapsed = time.monotonic() - start
         stats.longest_sync = max(stats.longest_sync, elapsed)
         stats.total_sync += elapsed

@@ -4,8 +4,8 @@ import random
 from decimal import Decimal
 
 import pytest
-from tusk.types._kernel_output import render
 
+from tusk.types._kernel_output import render
 from tusk.types.codec import codec_for
 
 DAY = 86_400_000_000

@@ -8,6 +8,7 @@ class PageSink:
     ...
 
 class MemorySink(PageSink):
+    pages: list[Any]
     def __init__(self) -> None: ...
 
 class BTBuilder:

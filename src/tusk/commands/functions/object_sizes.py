@@ -212,7 +212,8 @@ def pg_relation_filepath(oid: int) -> str | None:
     if rel is None:
         return None
     try:
-        return _smgr.path_of(*rel.locator, rel.rd_backend, 0)
+        tablespace, database, number = rel.locator
+        return _smgr.path_of(tablespace, database, number, rel.rd_backend)
     finally:
         relation_close(rel, 1)
 

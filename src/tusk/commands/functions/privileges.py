@@ -112,7 +112,10 @@ def _variants(
     prefix: str, find: Callable[[str], int], check: Callable[[int, int, str], bool | None]
 ) -> None:
     """Register the six variants of a function over check(role, object, privileges)."""
-    me = lambda: session.current_user_id
+
+    def me() -> int:
+        return session.current_user_id
+
     function(f"{prefix}_name_name")(lambda user, name, text: check(_role_by_name(user), find(name), text))
     function(f"{prefix}_name_id")(lambda user, oid, text: check(_role_by_name(user), oid, text))
     function(f"{prefix}_id_name")(lambda user, name, text: check(user, find(name), text))

@@ -186,7 +186,7 @@ def coerce_to_target_type(
     target: int,
     typmod: int,
     context: int,
-    form: int,
+    form: enums.CoercionForm,
     location: int = -1,
 ) -> Any:
     """The expression as a type and typmod; None when there is no such conversion (coerce_to_target_type)."""
@@ -210,7 +210,7 @@ def coerce_type(
     target: int,
     typmod: int,
     context: int,
-    form: int,
+    form: enums.CoercionForm,
     location: int = -1,
 ) -> Any:
     """The expression as a type, length not yet applied; callers have asked `can_coerce_type` (coerce_type)."""
@@ -273,7 +273,8 @@ def literal_value(type_oid: int, text: str, typmod: int = -1) -> Any:
 
 
 def _coerce_literal(
-    pstate: ParseState | None, node: Const, target: int, typmod: int, context: int, form: int, location: int
+    pstate: ParseState | None, node: Const, target: int, typmod: int, context: int,
+    form: enums.CoercionForm, location: int
 ) -> Any:
     base, base_typmod = lk.base_type_and_typmod(target, typmod)
     # Other types' input functions would check lengths as an implicit cast does, which may be too lax or too strict.
@@ -299,7 +300,8 @@ def _coerce_literal(
 
 
 def _build_coercion(
-    node: Any, path: Path, function: int, target: int, typmod: int, context: int, form: int, location: int
+    node: Any, path: Path, function: int, target: int, typmod: int, context: int,
+    form: enums.CoercionForm, location: int
 ) -> Any:
     if path == Path.FUNC:
         nargs = lk.proc_row(function).pronargs
@@ -347,7 +349,8 @@ def _hide_coercion(node: Any) -> None:
 
 
 def coerce_to_domain(
-    arg: Any, base: int, base_typmod: int, target: int, context: int, form: int, location: int, hide: bool
+    arg: Any, base: int, base_typmod: int, target: int, context: int,
+    form: enums.CoercionForm, location: int, hide: bool
 ) -> Any:
     """The base-type expression as a domain, constraints checked at run time; ``arg`` itself if it is no domain."""
     if base == target:
@@ -360,7 +363,7 @@ def coerce_to_domain(
     )
 
 
-def apply_relabel(arg: Any, type_oid: int, typmod: int, collation: int, form: int, location: int) -> Any:
+def apply_relabel(arg: Any, type_oid: int, typmod: int, collation: int, form: enums.CoercionForm, location: int) -> Any:
     """The expression under another type, typmod or collation, without stacking labels (applyRelabelType)."""
     while isinstance(arg, RelabelType):
         arg = arg.arg
@@ -373,7 +376,9 @@ def apply_relabel(arg: Any, type_oid: int, typmod: int, collation: int, form: in
     return result
 
 
-def coerce_type_typmod(node: Any, target: int, typmod: int, context: int, form: int, location: int, hide: bool) -> Any:
+def coerce_type_typmod(
+    node: Any, target: int, typmod: int, context: int, form: enums.CoercionForm, location: int, hide: bool
+) -> Any:
     """The expression with a typmod applied (coerce_type_typmod)."""
     if typmod == expr_typmod(node):
         return node
@@ -385,7 +390,9 @@ def coerce_type_typmod(node: Any, target: int, typmod: int, context: int, form: 
     return apply_relabel(node, target, typmod, expr_collation(node), form, location)
 
 
-def _coerce_record(pstate: ParseState | None, node: Any, target: int, context: int, form: int, location: int) -> Any:
+def _coerce_record(
+    pstate: ParseState | None, node: Any, target: int, context: int, form: enums.CoercionForm, location: int
+) -> Any:
     if isinstance(node, RowExpr):
         args = list(node.args)
     elif isinstance(node, Var) and node.varattno == 0 and pstate is not None:

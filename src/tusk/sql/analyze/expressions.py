@@ -178,7 +178,7 @@ def _numeric_const(pstate: ParseState | None, text: str, location: int) -> Const
     try:
         number = int(digits, 0 if digits[:2].lower() in ("0x", "0o", "0b") else 10)
     except ValueError:
-        number = None  # type: ignore[assignment]
+        number = None
     if number is not None and -(2**63) <= number < 2**63:
         if -(2**31) <= number < 2**31:
             return Const(
@@ -224,7 +224,7 @@ def _column_ref(pstate: ParseState, ref: ColumnRef) -> Any:
             if found is not None:
                 node = whole_row_ref(pstate, *found, location)
     elif len(fields) <= 4:
-        names = [f.sval if isinstance(f, String) else "*" for f in fields]
+        names: list[Any] = [f.sval if isinstance(f, String) else "*" for f in fields]
         if len(fields) == 4 and names[0] != database_name():
             problem = "database"
         else:
@@ -547,7 +547,9 @@ def _in(pstate: ParseState, node: A_Expr) -> Any:
     """x IN (list): constants become one array test, the rest single comparisons (transformAExprIn)."""
     use_or = node.name[0].sval != "<>"
     left = transform(pstate, node.lexpr)
-    exprs, plain, others = [], [], []
+    exprs: list[Any] = []
+    plain: list[Any] = []
+    others: list[Any] = []
     for each in node.rexpr:
         expr = transform(pstate, each)
         exprs.append(expr)

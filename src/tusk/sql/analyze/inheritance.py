@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from tusk.errors import feature_not_supported
+from tusk.catalog.cache import scan_rows
 
 
 def has_ancestor(relation: int, ancestor: int) -> bool:
-    """Whether a table descends from another, through pg_inherits (has_superclass walk of typeInheritsFrom)."""
-    if relation == ancestor:
-        return True
-    try:
-        from tusk.catalog.inheritance import parents_of  # type: ignore[import-not-found,unused-ignore]
-    except ImportError:
-        raise feature_not_supported("conversion between row types of inheriting tables") from None
+    """Whether a table is another or descends from it, by pg_inherits."""
     pending, seen = [relation], set()
     while pending:
         current = pending.pop()
-        if current in seen:
-            continue
-        seen.add(current)
-        for parent in parents_of(current):
-            if parent == ancestor:
-                return True
-            pending.append(parent)
+        if current == ancestor:
+            return True
+        if current not in seen:
+            seen.add(current)
+            pending += [row.inhparent for row in scan_rows("pg_inherits", inhrelid=current)]
     return False

@@ -101,7 +101,7 @@ def base_type_and_typmod(type_oid: int, typmod: int) -> tuple[int, int]:
 
 def is_true_array(row: Any) -> bool:
     """Whether a pg_type row is of a varlena array type (IsTrueArrayType)."""
-    return row.typelem != 0 and row.typsubscript == ARRAY_SUBSCRIPT_HANDLER
+    return bool(row.typelem != 0 and row.typsubscript == ARRAY_SUBSCRIPT_HANDLER)
 
 
 def element_type(type_oid: int) -> int:

@@ -151,7 +151,7 @@ def _unsupported_kind(info: RelationInfo) -> SqlError | None:
     )
 
 
-def is_locked_refname(pstate: ParseState, refname: str) -> bool:
+def is_locked_refname(pstate: ParseState, refname: str | None) -> bool:
     """Whether FOR UPDATE/SHARE names this table, or all (isLockedRefname)."""
     if pstate.locked_from_parent:
         return True
@@ -266,7 +266,7 @@ def _result_name(expr: Any) -> str | None:
 
 
 def _definition_columns(pstate: ParseState, definitions: list[Any], function: RangeTblFunction) -> list[Column]:
-    columns = []
+    columns: list[Column] = []
     for definition in definitions:
         if definition.typeName.setof:
             raise pstate.error(
@@ -509,7 +509,9 @@ def _check_lateral(pstate: ParseState, item: NSItem, location: int) -> None:
         )
 
 
-def find_table(pstate: ParseState, schema: str | None, refname: str, location: int) -> tuple[NSItem, int] | None:
+def find_table(
+    pstate: ParseState, schema: str | None, refname: str, location: int
+) -> tuple[NSItem, int] | None:
     """(item, levels up) of the table a name refers to, None if there is none (refnameNamespaceItem)."""
     relid = 0
     if schema is not None:
@@ -563,7 +565,9 @@ def _column_number(pstate: ParseState, rte: Any, names: Any, name: str, location
     return 0
 
 
-def scan_nsitem_for_column(pstate: ParseState, item: NSItem, levelsup: int, name: str, location: int) -> Var | None:
+def scan_nsitem_for_column(
+    pstate: ParseState, item: NSItem, levelsup: int, name: str, location: int
+) -> Var | None:
     """The Var for a column of an item, None if it has no such column (scanNSItemForColumn)."""
     number = _column_number(pstate, item.rte, item.names, name, location)
     if number == 0:

@@ -359,7 +359,7 @@ def assignment_indirection(
                 pstate, base, name, target, typmod, collation, subscripts, steps[place:], value, context, location
             )
         assert isinstance(step, String)
-        field = step.sval
+        field = step.sval or ""
         base_type, base_typmod = lk.base_type_and_typmod(target, typmod)
         relation = lk.type_relid(base_type)
         if not relation:

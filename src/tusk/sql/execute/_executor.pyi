@@ -5,6 +5,9 @@ from tusk.sql.execute._batch import Batch, RowShape
 from tusk.sql.execute._state import EState, PlanState
 from tusk.transaction._snapshot import Snapshot
 
+FORWARD: int
+BACKWARD: int
+
 class Column:
     def __init__(
         self,

@@ -31,6 +31,7 @@ class BatchPlaceholder(Expr):
     def __init__(self, type: DatumType, batch: Batch) -> None: ...
 
 class FlagExpr(Expr):
+    value: bool
     def __init__(self, type: DatumType) -> None: ...
 
 class RelabelExpr(Expr):
@@ -75,8 +76,8 @@ class NotExpr(Expr):
 class CaseExpr(Expr):
     def __init__(
         self,
-        test: Expr,
-        placeholder: Placeholder,
+        test: Expr | None,
+        placeholder: Placeholder | None,
         whens: list[Any],
         default: Expr,
         type: DatumType,

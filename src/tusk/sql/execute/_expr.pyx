@@ -382,8 +382,8 @@ cdef class CaseExpr(Expr):
     cdef uint16_t undecided[BATCH_ROWS]
     cdef uint16_t taken[BATCH_ROWS]
 
-    def __init__(self, Expr test, Placeholder placeholder, list whens, Expr default, DatumType type, typmod=-1,
-                 collation=0):
+    def __init__(self, test: Expr | None, placeholder: Placeholder | None, list whens, Expr default, DatumType type,
+                 typmod=-1, collation=0):
         self.test = test
         self.placeholder = placeholder
         self.whens = whens

@@ -1,6 +1,7 @@
 """Base classes of the executor (see _state.pxd)."""
 
 import time
+from collections.abc import Callable
 
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy
@@ -31,7 +32,7 @@ def expression_type(object node):
     return from_node(node)
 
 
-EXPRESSION_TYPES = {}
+EXPRESSION_TYPES: dict[str, Callable[[Any], tuple[int, int, int]]] = {}
 INITPLAN_BUILDER = None     # set by the module of subplans
 
 

@@ -122,7 +122,7 @@ class FunctionScanState(PythonNode):
 
     def all_rows(self) -> Iterator[tuple[Any, ...]]:
         """Rows of all functions side by side."""
-        streams = []
+        streams: list[Iterator[tuple[Any, ...]]] = []
         for call in self.calls:
             values = [arg.scalar(self.context) for arg in call.args]
             streams.append(call.rows(values))

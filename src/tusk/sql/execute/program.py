@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import tusk.types._kernel_compare
+import tusk.types._kernel_float
+import tusk.types._kernel_integer
+import tusk.types._kernel_numeric  # noqa: F401  # importing them registers their kernels
 from tusk.catalog.cache import AMOPSTRATEGY, OPEROID, PROCOID, TYPEOID, lookup
 from tusk.errors import SqlError, errcode, feature_not_supported
 from tusk.sql.execute import _expr, domains, expression_types, hooks, rare_expressions, subplan, support
 from tusk.sql.execute._state import EXPRESSION_TYPES
 from tusk.sql.nodes import SubPlan, enums
-from tusk.types import _kernel_compare, _kernel_float, _kernel_integer, _kernel_numeric  # noqa: F401  # register
 from tusk.types._kernel import kernel_for
 from tusk.types._kernel_datum import type_of
 from tusk.types.registry import CallContext, lookup_function

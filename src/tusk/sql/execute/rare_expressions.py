@@ -212,7 +212,7 @@ def _subscript(c: Any, node: Any) -> Any:
 
 
 def _row_compare(c: Any, node: Any) -> Any:
-    from_strategy = {
+    from_strategy: dict[int, Callable[[int], bool]] = {
         enums.COMPARE_LT: lambda order: order < 0,
         enums.COMPARE_LE: lambda order: order <= 0,
         enums.COMPARE_GE: lambda order: order >= 0,

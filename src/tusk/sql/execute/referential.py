@@ -153,7 +153,7 @@ def check(event: Event, estate: Any) -> None:
         raise missing(key, values)
 
 
-def fields(key: ForeignKey, relation: Any) -> dict[str, str]:
+def fields(key: ForeignKey, relation: Any) -> dict[str, Any]:
     """Error fields."""
     return {
         "schema": lookup(NAMESPACEOID, relation.namespace).nspname,

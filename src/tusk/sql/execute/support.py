@@ -366,7 +366,7 @@ def _round(us: int, typmod: int) -> int:
     if not 0 <= typmod < 6:
         return us
     unit = 10 ** (6 - typmod)
-    return (us + unit // 2) // unit * unit if us >= 0 else -((-us + unit // 2) // unit * unit)
+    return int((us + unit // 2) // unit * unit if us >= 0 else -((-us + unit // 2) // unit * unit))
 
 
 def sql_value_function(op: int, typmod: int) -> Callable[[], Any]:

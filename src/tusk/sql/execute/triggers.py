@@ -29,7 +29,7 @@ class Event(NamedTuple):
     kind: int
     old: Tid | None
     new: Tid | None
-    index: int = 0
+    index: int = 0  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     subtransaction: int = 0
 
 

@@ -21,6 +21,7 @@ from tusk.sql.execute._vectors import make_batch
 from tusk.sql.execute.aggregate_calls import call_of, initial_value
 from tusk.sql.execute.program import Compiler
 from tusk.sql.nodes import enums
+from tusk.types.codec import codec_for
 from tusk.types.registry import lookup_function
 from tusk.types.window import SEEK_CURRENT, SEEK_HEAD
 
@@ -59,7 +60,7 @@ class Aggregate:
                 self.extra = len(types)
         if moving:
             text = row.aggminitval
-            self.initial = None if text is None else support.codec_for(transition_type).input(text)
+            self.initial = None if text is None else codec_for(transition_type).input(text)
         else:
             self.initial = initial_value(row, transition_type)
         self.restart()
@@ -355,7 +356,7 @@ class WindowAggState(PythonNode):
         precedes = bool(options & enums.FRAMEOPTION_START_OFFSET_PRECEDING)
         offset = self.start_offset
         if options & enums.FRAMEOPTION_ROWS:
-            return row - offset if precedes else row + offset
+            return int(row - offset if precedes else row + offset)
         if options & enums.FRAMEOPTION_GROUPS:
             wanted = group - offset if precedes else group + offset
             if wanted < 0:
@@ -373,7 +374,7 @@ class WindowAggState(PythonNode):
         precedes = bool(options & enums.FRAMEOPTION_END_OFFSET_PRECEDING)
         offset = self.end_offset
         if options & enums.FRAMEOPTION_ROWS:
-            return (row - offset if precedes else row + offset) + 1
+            return int(row - offset if precedes else row + offset) + 1
         if options & enums.FRAMEOPTION_GROUPS:
             wanted = group - offset if precedes else group + offset
             if wanted < 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from tusk.sql.nodes._trees import children, copy_tree, set_node_class
 
@@ -30,6 +30,11 @@ class Node:
     def __repr__(self) -> str:
         shown = (f"{name}={getattr(self, name)!r}" for name, _, _ in self.FIELDS if getattr(self, name) is not None)
         return f"{type(self).__name__}({', '.join(shown)})"
+
+    if TYPE_CHECKING:
+        # What is known to be a node of some class is not known to be of which: its fields are anything.
+        def __getattr__(self, name: str) -> Any: ...
+        def __setattr__(self, name: str, value: Any) -> None: ...
 
 
 set_node_class(Node)

@@ -409,9 +409,9 @@ class _Reader:
             found = by_label.get(token)
             if found is None:
                 if kind is parsetree.A_Const and token == "NULL":
-                    node.isnull = True  # type: ignore[attr-defined]
+                    node.isnull = True
                 elif kind is parsetree.A_Expr and token in _A_EXPR_KINDS:
-                    node.kind = _A_EXPR_KINDS[token]  # type: ignore[attr-defined]
+                    node.kind = _A_EXPR_KINDS[token]
                 else:
                     raise _bad(f'{label} has no field "{token}"')
             else:

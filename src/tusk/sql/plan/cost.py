@@ -39,7 +39,8 @@ def eval_cost(exprs: Any) -> tuple[float, float]:
 
 def _function_cost(function: int) -> float:
     row = lookup(c.PROCOID, function)
-    return (float(row.procost) if row is not None else 1.0) * settings.cpu_operator_cost
+    cost: float = row.procost if row is not None else 1.0
+    return cost * float(settings.cpu_operator_cost)
 
 
 def seqscan(pages: int, tuples: float, qual: Any) -> tuple[float, float]:
@@ -146,18 +147,18 @@ def sort(input_total: float, rows: float, width: int, limit: float) -> tuple[flo
 
 def materialize(input_total: float, rows: float, width: int) -> float:
     """Total of keeping rows."""
-    total = input_total + 2 * settings.cpu_operator_cost * rows
+    total: float = input_total + 2 * settings.cpu_operator_cost * rows
     if rows * (width + _TUPLE_HEADER) > settings.work_mem * 1024:
-        total += settings.seq_page_cost * math.ceil(rows * width / 8192)
+        total += float(settings.seq_page_cost) * math.ceil(rows * width / 8192)
     return total
 
 
 def rescan(total: float, kind: str, rows: float) -> float:
     """What a second reading of the same rows costs."""
     if kind in ("Material", "CteScan", "WorkTableScan", "FunctionScan"):
-        return settings.cpu_operator_cost * rows
+        return float(settings.cpu_operator_cost) * rows
     if kind == "Sort":
-        return settings.cpu_operator_cost * rows
+        return float(settings.cpu_operator_cost) * rows
     return total
 
 

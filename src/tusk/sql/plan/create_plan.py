@@ -270,7 +270,8 @@ def _index_quals(root: Root, path: Path) -> tuple[list[Any], list[Any]]:
         original = _outer_params(root, item.expr)
         originals.append(original)
         column = _index_expr(root, index, path.rel.rtindex, item.column)
-        copy = type(original).__new__(type(original))
+        kind: Any = type(original)
+        copy = kind.__new__(kind)
         for name, _, _ in original.FIELDS:
             setattr(copy, name, getattr(original, name))
         if hasattr(original, "args"):
@@ -520,16 +521,16 @@ def _grouping_sets(root: Root, path: Path) -> Any:
     if not all(by_ref[ref].hashable for refs in sets for ref in refs):
         raise feature_not_supported("GROUPING SETS over columns that cannot be hashed")
     hashed = [_hashed_set(plan, refs, by_ref, where, path) for refs in sets if refs]
-    empty = [[] for refs in sets if not refs]
+    empty: list[list[Any]] = [[] for refs in sets if not refs]
     if empty:
         top = Agg(
             aggstrategy=enums.AGG_MIXED if hashed else enums.AGG_PLAIN, aggsplit=enums.AGGSPLIT_SIMPLE,
             groupingSets=empty, chain=hashed, numGroups=len(empty),
         )  # fmt: skip
     else:
-        top, *rest = hashed
-        top.chain = rest
-    top.targetlist, top.qual, top.lefttree = path.target, path.info["having"], plan
+        top = hashed[0]
+        top.chain = hashed[1:]
+    top.targetlist, top.qual, top.lefttree = path.target or [], path.info["having"], plan
     settle_aggregates(top)
     _settle_grouping_functions(top, where)
     return top

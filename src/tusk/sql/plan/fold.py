@@ -85,7 +85,8 @@ class Folder:
         return copy
 
     def _copy(self, tree: Any) -> Any:
-        copy = type(tree).__new__(type(tree))
+        kind: Any = type(tree)
+        copy = kind.__new__(kind)
         for name, kind, _ in tree.FIELDS:
             value = getattr(tree, name)
             if value is not None and kind in ("node", "list"):

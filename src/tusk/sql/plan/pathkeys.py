@@ -86,7 +86,7 @@ def _query_keys(root: Root) -> list[PathKey]:
         if not parse.groupClause and parse.sortClause and not parse.windowClause:
             clauses = parse.sortClause
         cached = root.equal_keys["\0query"] = pathkeys_for_clauses(root, clauses, root.target)
-    return cached  # type: ignore[no-any-return]
+    return cached
 
 
 def contained_in(wanted: list[PathKey], given: list[PathKey]) -> bool:

@@ -100,7 +100,7 @@ def _partial_fraction(index: Any, rel: Rel) -> float:
     form = index.form
     if form is None or form.reltuples < 0 or rel.tuples <= 0:
         return 0.1
-    return min(1.0, form.reltuples / rel.tuples)
+    return min(1.0, float(form.reltuples) / rel.tuples)
 
 
 def _stored(root: Root, text: str, rtindex: int) -> Any:

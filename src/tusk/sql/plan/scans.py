@@ -145,7 +145,7 @@ def _series_rows(call: Any) -> float:
         if row is not None and row.prosrc == "array_unnest":
             return 10.0
         return 0.0
-    values = [getattr(arg, "constvalue", None) for arg in call.args]
+    values: list[Any] = [getattr(arg, "constvalue", None) for arg in call.args]
     if any(not isinstance(value, int) for value in values):
         return 0.0
     step = values[2] if len(values) > 2 else 1
@@ -335,7 +335,7 @@ def _tid_path(root: Root, rel: Rel) -> None:
 
 
 def _tid_quals(expr: Any, rtindex: int) -> list[Any]:
-    found = []
+    found: list[Any] = []
     for part in or_list(expr):
         if type(part) is OpExpr and part.opno == 387 and len(part.args) == 2:
             for own, other in (part.args, part.args[::-1]):
@@ -381,13 +381,13 @@ def _index_paths(root: Root, rel: Rel, index: IndexInfo) -> None:
     if len(by_outer) > 1:
         union = 0
         everything: list[IndexClause] = []
-        for outer, found in by_outer.items():
+        for outer, clauses in by_outer.items():
             union |= outer
-            everything += found
+            everything += clauses
         combined.setdefault(union, everything)
-    for outer, found in combined.items():
+    for outer, clauses in combined.items():
         more = [item for other, items in by_outer.items() if other != outer and not other & ~outer for item in items]
-        unique = {id(item): item for item in [*found, *more]}
+        unique = {id(item): item for item in [*clauses, *more]}
         _one_index_path(root, rel, index, plain + list(unique.values()), outer | rel.lateral)
 
 
@@ -421,7 +421,7 @@ def _matches_column(rel: Rel, index: IndexInfo, column: int, operand: Any) -> bo
             and node.varlevelsup == 0
         )  # fmt: skip
     expression = index.column_expr(column)
-    return fingerprint(node) == fingerprint(strip_relabel(expression))
+    return bool(fingerprint(node) == fingerprint(strip_relabel(expression)))
 
 
 def _match(rel: Rel, index: IndexInfo, column: int, clause: Clause) -> IndexClause | None:

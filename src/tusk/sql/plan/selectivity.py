@@ -76,7 +76,7 @@ def column_stats(root: Root, expr: Any) -> ColumnStats | None:
     found = rel.statistics.get(node.varattno)
     if found is None:
         found = rel.statistics[node.varattno] = _load(rel, node)
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _load(rel: Rel, var: Var) -> ColumnStats:

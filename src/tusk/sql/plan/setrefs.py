@@ -96,9 +96,9 @@ class _Level:
     def _fix(self, tree: Any, sources: list[tuple[dict[Any, TargetEntry], int]] | None) -> Any:
         if type(tree) is list:
             return [self._fix(item, sources) for item in tree]
-        if not isinstance(tree, Node):
+        kind: Any = type(tree)
+        if not issubclass(kind, Node):
             return tree
-        kind = type(tree)
         if sources is not None and kind is not Const and kind is not Param:
             found = self._lookup(tree, sources)
             if found is not None:

@@ -31,7 +31,7 @@ def has_instead_trigger(relation: int, command: int, actions: list[Any]) -> bool
         for trigger in scan_rows("pg_trigger", tgrelid=relation)
         if trigger.tgtype & _TRIGGER_INSTEAD_ROW == _TRIGGER_INSTEAD_ROW
     ]
-    commands = (
+    commands: list[Any] = (
         [action.commandType for action in actions if action.commandType in _TRIGGER_EVENTS]
         if command == enums.CMD_MERGE
         else [command]

@@ -5,12 +5,12 @@ from decimal import Decimal
 
 import pytest
 from execute_plans import BoolExpr, Param, const, func, op, result, select, tlist, type_of, values, var
-from tusk.sql.execute._executor import Executor, execute
 
 from tusk.catalog.cache import AGGFNOID, lookup
 from tusk.catalog.facts import builtin_rows
 from tusk.errors import SqlError
 from tusk.sql.execute import support
+from tusk.sql.execute._executor import Executor, execute
 from tusk.sql.nodes import enums
 from tusk.sql.nodes.parsetree import SortGroupClause
 from tusk.sql.nodes.plantree import Agg, Append, Hash, HashJoin, Limit, Material, MergeJoin, NestLoop, Sort, ValuesScan
