@@ -309,14 +309,16 @@ cdef class IndexFormer:
 def index_build(Relation heap, Relation index):
     """Fill a new index from its table: (rows of the table, entries, whether a HOT chain is broken: then the index must
     not be used by snapshots older than this transaction, pg_index.indcheckxmin)."""
-    cdef IndexFormer former
-    if index.index_expressions or index.index_predicate:
-        if _make_former is None:
-            raise feature_not_supported("building indexes of expressions without the executor")
-        former = _make_former(heap, index)
-    else:
-        former = IndexFormer(heap, index)
-    return index_method_of(index).build(heap, index, former)
+    return index_method_of(index).build(heap, index, index_former(heap, index))
+
+
+def index_former(Relation heap, Relation index):
+    """What makes an index's values from rows of its table."""
+    if not index.index_expressions and not index.index_predicate:
+        return IndexFormer(heap, index)
+    if _make_former is None:
+        raise feature_not_supported("indexes of expressions without the executor")
+    return _make_former(heap, index)
 
 
 def index_build_empty(Relation index, int fork=0):

@@ -14,6 +14,7 @@ COMMANDS = {
     "postgres": ("tusk.cli.postgres", "postgres", "Run the postmaster in the foreground."),
     "ctl": ("tusk.cli.ctl", "ctl", "Start, stop and ask about a server."),
     "controldata": ("tusk.cli.controldata", "controldata", "Show the control file."),
+    "check": ("tusk.cli.check", "check", "Verify a data directory."),
     "waldump": ("tusk.cli.waldump", "waldump", "Show the write-ahead log."),
     "psql": ("tusk.cli.psql", "psql", "Run psql."),
 }

@@ -1,7 +1,7 @@
 """A storage layer that fails on purpose: it stands in front of the one in use and counts calls.
 
-`inject` names an operation, the number of the call that fails, and the errno it fails with; with ``forever`` every later
-call fails too.
+`inject` names an operation, the number of the call that fails, and the errno it fails with; with ``forever`` every
+later call fails too. `refuse_writes` is another such layer: for who only wants to read.
 """
 
 from tusk._types cimport BlockNumber, ForkNumber, RelFileLocator
@@ -76,6 +76,50 @@ def inject(operation: str, number: int, error_number: int, forever: bool = False
     smgr_set_storage(&_faulty)
     _calls.clear()
     _plan = (operation, number, error_number, forever)
+
+
+cdef int _refuse(SMgrRelation rel, ForkNumber fork) except -1:
+    raise RuntimeError(f'"{relation_path(&rel.locator, rel.backend, fork)}" was to be written, but is open for reading')
+
+
+cdef int _refuse_create(SMgrRelation rel, ForkNumber fork, bint is_redo) except -1:
+    return _refuse(rel, fork)
+
+
+cdef int _refuse_unlink(const RelFileLocator *locator, int backend, ForkNumber fork, bint is_redo) except -1:
+    raise RuntimeError(f'"{relation_path(locator, backend, fork)}" was to be removed, but is open for reading')
+
+
+cdef int _refuse_extend(SMgrRelation rel, ForkNumber fork, BlockNumber block, const void *page,
+                        bint skip_fsync) except -1:
+    return _refuse(rel, fork)
+
+
+cdef int _refuse_zero_extend(SMgrRelation rel, ForkNumber fork, BlockNumber block, int nblocks,
+                             bint skip_fsync) except -1:
+    return _refuse(rel, fork)
+
+
+cdef int _refuse_writev(SMgrRelation rel, ForkNumber fork, BlockNumber block, const void **pages, int nblocks,
+                        bint skip_fsync) except -1:
+    return _refuse(rel, fork)
+
+
+cdef int _refuse_truncate(SMgrRelation rel, ForkNumber fork, BlockNumber old_nblocks, BlockNumber nblocks) except -1:
+    return _refuse(rel, fork)
+
+
+def refuse_writes() -> None:
+    """From now on relations can be read only, in this process and those forked from it."""
+    global _faulty
+    _faulty = smgr_storage()[0]
+    _faulty.create = _refuse_create
+    _faulty.unlink = _refuse_unlink
+    _faulty.extend = _refuse_extend
+    _faulty.zero_extend = _refuse_zero_extend
+    _faulty.writev = _refuse_writev
+    _faulty.truncate = _refuse_truncate
+    smgr_set_storage(&_faulty)
 
 
 def heal() -> dict[str, int]:

@@ -547,3 +547,27 @@ def prepare_truncate(locator: tuple[int, int, int], nblocks: int, persistence: s
     cdef RelFileLocator native = _native(locator)
     cdef long long length = free_space_map_prepare_truncate(&native, <char> ord(persistence), nblocks)
     return None if length == InvalidBlockNumber else length
+
+
+def page_problem(page: bytes) -> str | None:
+    """What is wrong with the tree of a map page; None if it is in order.
+
+    Pages among each other may disagree: upper ones are brought up to date now and then.
+    """
+    cdef uint8_t *nodes
+    cdef char *bytes_of = page
+    cdef int node, left
+    cdef uint8_t best
+    if page_is_new(bytes_of):
+        return None
+    nodes = _nodes(bytes_of)
+    for node in range(NON_LEAF_NODES):
+        left = 2 * node + 1
+        best = 0
+        if left < NODES_PER_PAGE:
+            best = nodes[left]
+        if left + 1 < NODES_PER_PAGE and nodes[left + 1] > best:
+            best = nodes[left + 1]
+        if nodes[node] != best:
+            return f"free space map node {node} is {nodes[node]}, but the larger of its children {best}"
+    return None

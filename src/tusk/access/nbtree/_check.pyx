@@ -15,7 +15,7 @@ from tusk._types cimport (
 from tusk.access._index cimport IndexFormer
 from tusk.access._relation cimport Relation
 from tusk.access._tuple cimport (
-    IndexTupleData, index_form_tuple_into, index_tuple_form_size, index_tuple_size,
+    IndexTupleData, index_form_tuple_into, index_getattr, index_tuple_form_size, index_tuple_size,
 )
 from tusk.access.heap._build_scan cimport IndexBuildScan, begin_index_build_scan
 from tusk.access.nbtree._layout cimport *
@@ -307,6 +307,98 @@ cdef class Checker:
                 raise self.bad("page is not linked", block)
         return 0
 
+    cdef int check_targets(self, list kinds, bint unique) except -1:
+        """Every entry leads to a line pointer that an index may lead to; keys of a unique index are unique.
+
+        ``kinds`` are the HeapChecker's of the table: see there. Leaves are taken from left to right.
+        """
+        cdef BlockNumber block = bt_meta(self.page(0)).btm_root
+        cdef char *page
+        cdef BTPageOpaqueData *opaque
+        cdef IndexTupleData *itup
+        cdef IndexTupleData *last = NULL
+        cdef ItemPointerData *tids
+        cdef BTScanInsert key
+        cdef int i, p, n, live
+        cdef long long live_of_key = 0
+        if block == P_NONE:
+            return 0
+        page = self.page(block)
+        while not p_isleaf(bt_opaque(page)):
+            itup = <IndexTupleData *> page_get_item(
+                page, page_get_item_id(page, <OffsetNumber> p_firstdatakey(bt_opaque(page))))
+            block = bt_down_link(itup)
+            page = self.page(block)
+        while block != P_NONE:
+            page = self.page(block)
+            opaque = bt_opaque(page)
+            for i in range(p_firstdatakey(opaque), page_get_max_offset(page) + 1):
+                if p_ishalfdead(opaque):
+                    break
+                itup = <IndexTupleData *> page_get_item(page, page_get_item_id(page, <OffsetNumber> i))
+                tids = &itup.t_tid
+                n = 1
+                if bt_is_posting(itup):
+                    tids = bt_posting(itup)
+                    n = bt_nposting(itup)
+                live = 0
+                for p in range(n):
+                    live += self.check_target(kinds, &tids[p], block, i)
+                if not unique:
+                    continue
+                bt_mkscankey(self.rel, itup, &key)
+                key.scantid = NULL
+                if key.anynullkeys and not self.rel.indnullsnotdistinct:
+                    last = NULL
+                    continue
+                # Equal to the item before, wherever that is: two leaves or neighbours on one.
+                if last == NULL or self.differs(last, itup):
+                    live_of_key = 0
+                live_of_key += live
+                last = itup
+                if live_of_key > 1:
+                    raise self.bad("two live rows with the same key in unique", block, i)
+            block = opaque.btpo_next
+        return 0
+
+    cdef bint differs(self, IndexTupleData *a, IndexTupleData *b) except? -1:
+        """The key columns of two leaf items differ."""
+        cdef int i, c
+        cdef Datum x, y
+        cdef uint8_t xnull, ynull
+        for i in range(self.rel.indnkeyatts):
+            x = index_getattr(a, i + 1, &self.rel.desc.c, &xnull)
+            y = index_getattr(b, i + 1, &self.rel.desc.c, &ynull)
+            if xnull or ynull:
+                if xnull != ynull:
+                    return True
+                continue
+            c = self.rel.keys[i].cmp.fn(x, y, self.rel.keys[i].cmp.state)
+            if c != 0:
+                return True
+        return False
+
+    cdef int check_target(self, list kinds, const ItemPointerData *tid, BlockNumber block, int offset) except -1:
+        """1 if the entry leads to a live row."""
+        cdef BlockNumber heap_block = tid_block(tid)
+        cdef OffsetNumber heap_offset = tid_offset(tid)
+        cdef bytes page
+        cdef int kind
+        if heap_block >= <BlockNumber> len(kinds):
+            raise self.bad(f"entry for TID ({heap_block},{heap_offset}) beyond the end of the table", block, offset)
+        page = kinds[heap_block]
+        if page is None:
+            return 0                        # a page that cannot be read
+        if heap_offset < 1 or heap_offset >= len(page):
+            raise self.bad(f"entry for TID ({heap_block},{heap_offset}) beyond the line pointers of its page", block,
+                           offset)
+        kind = page[heap_offset]
+        if kind == 0:
+            raise self.bad(f"entry for TID ({heap_block},{heap_offset}), an unused line pointer,", block, offset)
+        if kind == 2:
+            raise self.bad(f"entry for TID ({heap_block},{heap_offset}), a heap-only tuple,", block, offset)
+        return kind == 3
+
     cdef int check_heap(self, Relation heap, IndexFormer former) except -1:
         """Every row that anybody may see has an entry with its values (heapallindexed)."""
         cdef IndexBuildScan scan = begin_index_build_scan(heap, False, None)
@@ -349,11 +441,17 @@ cdef class Checker:
         return 0
 
 
-def check_index(Relation index, Relation heap=None, IndexFormer former=None):
-    """Check the structure, and with a heap that all of its rows are there. Raises XX002, or returns counts."""
+def check_index(Relation index, Relation heap=None, IndexFormer former=None, list kinds=None):
+    """Check the structure, and with a heap that all of its rows are there. Raises XX002, or returns counts.
+
+    With the ``kinds`` of a HeapChecker also that every entry leads to a row. As each TID is there once and each row has
+    its entry, the entry of a live row then has the row's key.
+    """
     cdef Checker checker = Checker(index)
     cdef BTMetaPageData *meta
     checker.check_tree()
+    if kinds is not None:
+        checker.check_targets(kinds, index.indisunique and index.indisvalid)
     if heap is not None:
         checker.check_heap(heap, former if former is not None else IndexFormer(heap, index))
     meta = bt_meta(checker.pages)
