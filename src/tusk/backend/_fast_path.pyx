@@ -6,13 +6,14 @@ idle executor runs, and one answer goes out. The same for a simple query that ha
 the ordinary path (`extended`, `portals`), whose effects this must equal.
 """
 
-from libc.stdint cimport int16_t, int32_t, uint16_t, uint32_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint16_t, uint32_t
+from tusk.transaction._state cimport get_current_timestamp
 from tusk.transaction._snapshot cimport (
     Snapshot, get_transaction_snapshot, pop_active_snapshot, push_active_snapshot, update_active_snapshot_command_id)
 from tusk.transaction._xact cimport (
-    is_aborted_transaction_block_state, is_transaction_block, set_current_statement_start_timestamp)
+    get_current_statement_start_timestamp, is_aborted_transaction_block_state, is_transaction_block,
+    set_current_statement_start_timestamp)
 
-from tusk.backend import interrupts
 from tusk.backend.wire_destination import column_formats, describe
 from tusk.catalog.oids import INT2OID, INT4OID, INT8OID
 from tusk.commands.completion import command_tag, with_row_count
@@ -36,11 +37,37 @@ _SAFE_DIGITS = {INT2OID: 4, INT4OID: 9, INT8OID: 18}
 cdef tuple PLANNABLE = (CMD_SELECT, CMD_INSERT, CMD_UPDATE, CMD_DELETE)
 
 
+# What the log wants of statements (`statement_log` keeps these): from which log_statement on one is shown, whether every
+# duration is wanted, and from how many microseconds on a duration is; -1: none.
+cdef int log_level = 0
+cdef bint log_each_time = False
+cdef int64_t log_slow_us = -1
+cdef object log_slow_execute = None
+cdef object log_slow_query = None
+
+
+def set_statement_logging(int level, bint each_time, int64_t slow_us) -> None:
+    """Take over what the settings ask for. What the fast path does not log itself goes the ordinary way."""
+    global log_level, log_each_time, log_slow_us
+    log_level, log_each_time, log_slow_us = level, each_time, slow_us
+
+
+def set_slow_statement_hooks(execute, query) -> None:
+    """Who logs a statement that took longer than log_slow_us."""
+    global log_slow_execute, log_slow_query
+    log_slow_execute, log_slow_query = execute, query
+
+
+cdef inline bint _took_long() noexcept:
+    return get_current_timestamp() - get_current_statement_start_timestamp() >= log_slow_us
+
+
 cdef class FastPlan:
     """What executions of one generic plan share."""
 
     cdef readonly object planned
     cdef readonly bint is_select
+    cdef readonly int log_level         # the least log_statement that shows it
     cdef readonly str tag
     cdef readonly str count_tag         # the tag in CommandComplete, before the count
     cdef readonly bytes query
@@ -55,6 +82,7 @@ cdef class FastPlan:
         codecs = [codec_for(oid) for oid in source.param_types]
         self.planned = planned
         self.is_select = planned.commandType == SELECT
+        self.log_level = 3 if self.is_select else 2
         self.tag = command_tag(planned)
         self.count_tag = "SELECT" if self.is_select else self.tag
         self.query = source.text.encode("utf-8", "surrogateescape")
@@ -147,8 +175,10 @@ cdef str transaction_tag(source):
     return found
 
 
-cdef bint _run_transaction(session, source, str tag, bint described, Py_ssize_t stream_end) except -1:
+cdef bint _run_transaction(session, str name, source, str tag, bint described, Py_ssize_t stream_end) except -1:
     """BEGIN and COMMIT: the state machine and an answer."""
+    if log_level == 3:
+        return False
     if tag == "BEGIN" and is_transaction_block():
         return False            # a warning is due
     if tag == "COMMIT" and (is_aborted_transaction_block_state() or not is_transaction_block()):
@@ -161,8 +191,6 @@ cdef bint _run_transaction(session, source, str tag, bint described, Py_ssize_t 
     info.command_tag = tag
     report_activity(STATE_RUNNING, source.text.encode("utf-8", "surrogateescape"))
     set_current_statement_start_timestamp()
-    if settings.log_statement != "none":
-        interrupts.log_statement(source.text)
     set_title(tag)
     session.start_command()
     if tag == "BEGIN":
@@ -175,6 +203,8 @@ cdef bint _run_transaction(session, source, str tag, bint described, Py_ssize_t 
     session.connection._at = stream_end
     session.doing_extended = False
     session.finish_command()
+    if log_slow_us >= 0 and _took_long():
+        log_slow_execute(name, source.text, [], [])
     session.become_ready(answer)
     return True
 
@@ -189,6 +219,8 @@ def run_bind(session, bytes body) -> bool:
     cdef Py_ssize_t length
     cdef int described, nformats, nparams, i, code
     cdef FastPlan fast
+    if log_each_time:
+        return False
     connection = session.connection
     cdef bytes buffer = connection._in
     described = _rest(buffer, connection._at)
@@ -204,11 +236,11 @@ def run_bind(session, bytes body) -> bool:
     source = prepared.source
     if source.generic is None and source.is_utility and len(source.param_types) == 0:
         tag = transaction_tag(source)
-        return tag is not None and _run_transaction(session, source, tag, described, len(buffer))
+        return tag is not None and _run_transaction(session, name, source, tag, described, len(buffer))
     if source.generic is None or is_aborted_transaction_block_state():
         return False
     fast = fast_plan(source)
-    if fast is None:
+    if fast is None or fast.log_level <= log_level:
         return False
     p += length + 1
     if end - p < 2:
@@ -274,6 +306,8 @@ def run_bind(session, bytes body) -> bool:
     if described:
         answer.append(fast.description(results))
     _run(session, source, fast, values, results, answer)
+    if log_slow_us >= 0 and _took_long():
+        log_slow_execute(prepared.name, source.text, values, source.param_types)
     connection._at = len(buffer)
     session.doing_extended = False
     session.finish_command()
@@ -284,10 +318,10 @@ def run_bind(session, bytes body) -> bool:
 def run_simple(session, source, list values) -> bool:
     """Carry out a simple query through its cached plan; False where that is not possible and nothing has been done."""
     cdef FastPlan fast
-    if source.generic is None:
+    if source.generic is None or log_each_time:
         return False
     fast = fast_plan(source)
-    if fast is None or not _still_good(source):
+    if fast is None or fast.log_level <= log_level or not _still_good(source):
         return False
     session.portals.drop("")
     set_title(fast.tag)
@@ -295,6 +329,8 @@ def run_simple(session, source, list values) -> bool:
     cdef list answer = [fast.description(())] if fast.is_select else []
     _run(session, source, fast, values, (), answer)
     session.finish_command()
+    if log_slow_us >= 0 and _took_long():
+        log_slow_query(session_info.current.query)
     session.become_ready(answer)
     return True
 
@@ -306,8 +342,6 @@ cdef int _begin(session, str text, FastPlan fast) except -1:
     info.command_tag = fast.tag
     report_activity(STATE_RUNNING, fast.query)
     set_current_statement_start_timestamp()
-    if settings.log_statement != "none":
-        interrupts.log_statement(text)
     set_title(fast.tag)
     session.start_command()
     return 0

@@ -131,9 +131,9 @@ def _check_scram(connection: ClientConnection, user: str, rule: HbaLine, roles: 
     connection.send(protocol.authentication(protocol.AUTH_SASL_FINAL, final))
 
 
-def log_connection_authenticated(rule: HbaLine, identity: str) -> None:
+def log_connection_authenticated(rule: HbaLine, identity: str, user: str) -> None:
     """The line of ``log_connections = authentication``."""
     method = rule.method
     where = f"({rule.file}:{rule.line_number})"
-    shown = f'identity="{identity}" method={method} {where}' if identity else f"user method={method} {where}"
+    shown = f'identity="{identity}" method={method} {where}' if identity else f'user="{user}" method={method} {where}'
     report(Severity.LOG, f"connection authenticated: {shown}")

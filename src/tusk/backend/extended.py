@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tusk.backend import protocol
+from tusk.backend import protocol, statement_log
 from tusk.backend.wire_destination import WireDestination, column_formats, describe
 from tusk.commands.completion import command_tag
 from tusk.commands.portals import Portal, Strategy
@@ -87,6 +87,8 @@ class ExtendedProtocol:
             self.unnamed = prepared
         xact.command_counter_increment()
         session.connection.send(protocol.PARSE_COMPLETE)
+        if statement_log.state.times:
+            statement_log.log_parse_time(name, text)
 
     def _bind(self, reader: protocol.MessageReader) -> None:
         portal_name = reader.cstring().decode("utf-8", "surrogateescape")
@@ -114,23 +116,31 @@ class ExtendedProtocol:
             session.check_not_aborted(source.raw.stmt)
         parameters = None
         if nparameters:
-            parameters = self._read_parameters(reader, source.param_types, parameter_formats)
+            parameters = self._read_parameters(reader, source.param_types, parameter_formats, portal_name)
         result_formats = [reader.int16() for _ in range(reader.uint16())]
         reader.end()
         if source.raw is None:
             plans: list[Any] = []
         else:
-            plans = session.plan_source(source, parameters)
+            try:
+                plans = session.plan_source(source, parameters)
+            except SqlError as error:
+                statement_log.add_parameters(error, portal_name, parameters, source.param_types)
+                raise
         portal = Portal(portal_name, plans, source.text, session, parameters=parameters, source=source)
         columns = portal.columns()
         if columns is not None:
             portal.formats = column_formats(result_formats, len(columns))
+        portal.statement_name = statement_name
+        portal.parameter_types = source.param_types
         session.portals.add(portal)
         portal.start()
         session.connection.send(protocol.BIND_COMPLETE)
+        if statement_log.state.times:
+            statement_log.log_bind_time(statement_name, portal, source.param_types)
 
     def _read_parameters(
-        self, reader: protocol.MessageReader, types: list[int], formats: list[int]
+        self, reader: protocol.MessageReader, types: list[int], formats: list[int], portal_name: str
     ) -> Any:
         values: list[Any] = []
         for index, type_oid in enumerate(types):
@@ -149,7 +159,8 @@ class ExtendedProtocol:
                 else:
                     raise SqlError(errcode.INVALID_PARAMETER_VALUE, f"unsupported format code: {code}")
             except SqlError as error:
-                error.add_context(f"unnamed portal parameter ${index + 1}")
+                shown = data.decode("utf-8", "replace") if code == 0 else None
+                error.add_context(statement_log.bad_parameter_context(portal_name, index + 1, shown))
                 raise
         return values
 
@@ -199,9 +210,20 @@ class ExtendedProtocol:
         destination = WireDestination(
             session.connection, portal.formats, with_description=False, cache=portal.described
         )
-        done = portal.run(limit, destination)
+        logging = statement_log.state
+        is_fetch = not portal.at_start
+        was_logged = logging.level > 0 and statement_log.log_execute(
+            portal.statement_name, portal, portal.parameter_types, session.prepared
+        )
+        try:
+            done = portal.run(limit, destination)
+        except SqlError as error:
+            if logging.parameters_on_error:
+                statement_log.add_parameters(error, name, portal.parameters, portal.parameter_types)
+            raise
         if done is None:
             session.connection.send(protocol.PORTAL_SUSPENDED)
+            self._log_execute_time(portal, is_fetch, was_logged)
             return
         if portal.strategy is Strategy.MULTI_QUERY and command_tag(portal.plans[0]) in (
             "BEGIN", "COMMIT", "ROLLBACK", "START TRANSACTION",
@@ -210,6 +232,14 @@ class ExtendedProtocol:
         else:
             xact.command_counter_increment()
         session.connection.send(protocol.command_complete(done))
+        self._log_execute_time(portal, is_fetch, was_logged)
+
+    @staticmethod
+    def _log_execute_time(portal: Portal, is_fetch: bool, was_logged: bool) -> None:
+        if statement_log.state.times:
+            statement_log.log_execute_time(
+                portal.statement_name, portal, portal.parameter_types, is_fetch, was_logged
+            )
 
     def _close(self, reader: protocol.MessageReader) -> None:
         what = reader.byte()

@@ -219,8 +219,3 @@ def current_user_is_superuser() -> bool:
 def may_read_setting(name: str) -> bool:
     """Whether the current user may see the value of a setting (ConfigOptionIsVisible)."""
     return name not in SUPERUSER_ONLY or acl.has_privs_of_role(session.current_user_id, _READ_ALL_SETTINGS)
-
-
-def log_statement(text: str) -> None:
-    """The line of ``log_statement``."""
-    report(Severity.LOG, f"statement: {text}")

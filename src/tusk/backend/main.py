@@ -20,6 +20,7 @@ from typing import Any
 
 from tusk.backend import (
     authentication,
+    connection_log,
     hba_functions,  # noqa: F401  registers functions
     interrupts,
     protocol,
@@ -98,12 +99,12 @@ def run(
     connection = ClientConnection(client)
     host, port = ("", "") if connection.is_unix else (address[0], str(address[1]))
     info = session_info.current
-    info.remote_host, info.remote_port = host or "[local]", port
+    info.has_client = True
+    info.remote_host, info.remote_port = connection_log.host_name_of(host) or "[local]", port
+    info.local_host = "[local]" if connection.is_unix else client.getsockname()[0]
     timings = {"accepted": accepted_at, "forked": time.time()}
     try:
-        if _logs("receipt"):
-            shown = f"host={host} port={port}" if host else "host=[local]"
-            report(Severity.LOG, f"connection received: {shown}")
+        connection_log.log_received(info.remote_host, port)
         _serve(connection, host, port, refusal, rules, mappings, timings)
     except (BadStartup, ConnectionLost) as lost:
         if isinstance(lost, ConnectionLost) and info.user:
@@ -118,8 +119,8 @@ def run(
     except (Fatal, Panic) as error:
         _say_and_exit(connection, error)
     finally:
-        _log_disconnection(timings)
         _release(connection)
+        connection_log.log_disconnection(timings)
 
 
 def _as_fatal(error: SqlError) -> Fatal:
@@ -133,13 +134,6 @@ def _say_and_exit(connection: ClientConnection, error: Fatal | Panic) -> None:
     if isinstance(error, Panic):
         os.abort()
     raise SystemExit(1)
-
-
-def _logs(what: str) -> bool:
-    wanted = str(settings.log_connections or "").lower().replace(" ", "").split(",")
-    if what in wanted or "all" in wanted:
-        return True
-    return what in ("receipt", "authentication", "authorization") and wanted[0] in ("on", "true", "yes", "1")
 
 
 def _serve(
@@ -167,6 +161,7 @@ def _serve(
     connection.deadline = time.monotonic() + settings.authentication_timeout
     title.set_title("authentication")
     xact.start_transaction_command()
+    timings["authenticating"] = time.time()
     rule, identified = authentication.authenticate(
         connection,
         user=packet.user,
@@ -177,9 +172,10 @@ def _serve(
         mappings=mappings,
         roles=role_lookup(),
     )
-    if _logs("authentication"):
-        authentication.log_connection_authenticated(rule, identified)
+    if connection_log.logs("authentication"):
+        authentication.log_connection_authenticated(rule, identified, packet.user)
     timings["authenticated"] = time.time()
+    connection_log.log_authorized(packet.user, packet.database, packet.settings.get("application_name", ""))
     connection.deadline = None
     title.set_title("startup")
     connection.send(protocol.authentication(protocol.AUTH_OK))
@@ -189,17 +185,13 @@ def _serve(
     _apply_startup_settings(packet)
     xact.commit_transaction_command()
     session = Session(connection)
-    session_info.current.application_name = settings.application_name or ""
     _attach_session(session)
-    if _logs("authorization"):
-        name = f" application_name={settings.application_name}" if settings.application_name else ""
-        report(Severity.LOG, f"connection authorized: user={packet.user} database={packet.database}{name}")
     take_changed_reported()
     for reported in sorted(REPORTED):
         connection.send(protocol.parameter_status(reported, show(reported)))
     connection.send(protocol.backend_key_data(os.getpid(), cancel_key))
-    if _logs("setup_durations"):
-        _log_setup(timings)
+    title.set_title("idle")
+    connection_log.log_setup(timings)
     session.run()
 
 
@@ -216,7 +208,7 @@ def _cancel(request: CancelRequest) -> None:
 
 def _show_title(packet: StartupPacket, host: str, port: str) -> None:
     info = session_info.current
-    info.user, info.database = packet.user, packet.database
+    info.user, info.database, info.backend_type = packet.user, packet.database, BackendType.BACKEND
     where = f"{host}({port})" if host else "[local]"
     title.init_title(f"{packet.user} {packet.database} {where}", "initializing")
 
@@ -229,6 +221,8 @@ def _join_server(packet: StartupPacket, connection: ClientConnection, host: str,
     _procarray.add_my_process()
     _sync.init_sync(True)
     _activity.begin_status(BackendType.BACKEND, host or None, int(port) if port else -1, True)
+    if settings.log_hostname and session_info.current.remote_host not in (host, "[local]"):
+        _activity.set_client_hostname(session_info.current.remote_host)
     return cancel_key
 
 
@@ -293,34 +287,6 @@ def _attach_session(session: Session) -> None:
     xact.on_abort(session.portals.at_abort)
     xact.on_subcommit(session.portals.at_subcommit)
     xact.on_subabort(session.portals.at_subabort)
-
-
-def _log_setup(timings: dict[str, float]) -> None:
-    now = time.time()
-    total, fork, auth = (
-        (now - timings["accepted"]) * 1000,
-        (timings["forked"] - timings["accepted"]) * 1000,
-        (timings["authenticated"] - timings["forked"]) * 1000,
-    )
-    report(
-        Severity.LOG,
-        f"connection ready: setup total={total:.3f} ms, fork={fork:.3f} ms, authentication={auth:.3f} ms",
-    )
-
-
-def _log_disconnection(timings: dict[str, float]) -> None:
-    info = session_info.current
-    if not settings.log_disconnections or not info.user:
-        return
-    seconds = time.time() - timings["accepted"]
-    hours, rest = divmod(seconds, 3600)
-    minutes, rest = divmod(rest, 60)
-    port = f" port={info.remote_port}" if info.remote_port else ""
-    report(
-        Severity.LOG,
-        f"disconnection: session time: {int(hours)}:{int(minutes):02d}:{rest:06.3f} user={info.user} "
-        f"database={info.database} host={info.remote_host}{port}",
-    )
 
 
 def _release(connection: ClientConnection) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import traceback
 from typing import Any
 
-from tusk.backend import interrupts, protocol
+from tusk.backend import interrupts, protocol, statement_log
 from tusk.backend._fast_path import run_bind, run_simple
 from tusk.backend.connection import ClientConnection, ConnectionLost
 from tusk.backend.copy_channel import CopyIn, CopyOut
@@ -101,6 +101,7 @@ class Session:
         interrupts.enter_idle(status)
         title.set_title(text)
         _activity.report_activity(state, None)
+        session_info.current.query = ""
         self.connection.send(b"".join(answer))
         if notifications.is_pending:
             notifications.deliver(self._send_notification)
@@ -117,6 +118,7 @@ class Session:
         _activity.report_activity(state, None)
         if notifications.is_pending:
             notifications.deliver(self._send_notification)
+        session_info.current.query = ""
         self.report_changed_settings()
         self.connection.send(protocol.ready_for_query(status.encode()))
         self.connection.flush()
@@ -197,6 +199,8 @@ class Session:
         if not self.command_started:
             xact.start_transaction_command()
             self.command_started = True
+            if statement_log.state.samples_transactions:
+                statement_log.begin_command()
         interrupts.enable_statement_timeout()
 
     def finish_command(self) -> None:
@@ -224,6 +228,8 @@ class Session:
         if not xact.is_aborted_block() and self._cached_query(text):
             return
         statements = self.statements.parse(text)
+        logging = statement_log.state
+        was_logged = logging.level > 0 and statement_log.log_query(text, statements, self.prepared)
         implicit_block = len(statements) > 1
         for index, raw in enumerate(statements):
             is_last = index + 1 == len(statements)
@@ -231,6 +237,8 @@ class Session:
         self.finish_command()
         if not statements:
             self.connection.send(protocol.EMPTY_QUERY)
+        if logging.times:
+            statement_log.log_query_time(text, statements, self.prepared, was_logged)
 
     def _cached_query(self, text: str) -> bool:
         """Run a query through the plan of its like; False where it is not that simple."""
@@ -238,6 +246,8 @@ class Session:
         if found is None:
             return False
         source, values = found
+        logging = statement_log.state
+        was_logged = logging.level > 0 and statement_log.log_query(text, [source.raw], self.prepared)
         if run_simple(self, source, values):
             return True
         plans = self.plan_source(source)
@@ -253,6 +263,8 @@ class Session:
         self.portals.drop("")
         self.finish_command()
         self.connection.send(protocol.command_complete(done or tag))
+        if logging.times:
+            statement_log.log_query_time(text, [source.raw], self.prepared, was_logged)
         return True
 
     def _simple_statement(self, raw: RawStmt, text: str, *, implicit_block: bool, is_last: bool) -> None:
@@ -301,8 +313,6 @@ class Session:
         session_info.current.query = text
         _activity.report_activity(_activity.STATE_RUNNING, text.encode("utf-8", "surrogateescape"))
         xact.set_statement_start_timestamp()
-        if settings.log_statement != "none":
-            interrupts.log_statement(text)
 
     def report_changed_settings(self) -> None:
         """ParameterStatus for reported settings that changed."""

@@ -85,6 +85,9 @@ class Portal:
         self.session = session
         self.parameters = parameters
         self.cursor_options = cursor_options
+        # For the log: the prepared statement, and the types of its parameters.
+        self.statement_name = ""
+        self.parameter_types: list[int] = []
         # Its executors and descriptions serve this portal only while it runs the source's own plan.
         self._source = source if source is not None and plans is source.generic else None
         known: Any = self._source.described.get("portal") if self._source is not None else None

@@ -42,6 +42,7 @@ class Message:
     context: str | None = None
     position: int = 0
     detail_log: str | None = None
+    hides_statement: bool = False       # the log does not add the statement that runs
 
 
 def _to_stderr(message: Message) -> None:
@@ -68,8 +69,9 @@ def report(
     context: str | None = None,
     position: int = 0,
     detail_log: str | None = None,
+    hides_statement: bool = False,
 ) -> None:
     """Send a message below ERROR to the client and the log, as the settings say. Never raises for its severity."""
     if sqlstate is None:
         sqlstate = codes.WARNING if severity == Severity.WARNING else codes.SUCCESSFUL_COMPLETION
-    _sink(Message(severity, message, sqlstate, detail, hint, context, position, detail_log))
+    _sink(Message(severity, message, sqlstate, detail, hint, context, position, detail_log, hides_statement))

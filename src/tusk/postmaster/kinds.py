@@ -23,6 +23,7 @@ class ExitPolicy(Enum):
     SESSION = "nothing"             # backends
     RESTART = "start another"       # status 0 only; 1 is a crash
     LAST_ACT = "expected at shutdown only"
+    COLLECTOR = "start another, whatever the status: it is not attached"
     STARTUP = "recovery is over, or the server gives up"
 
 
@@ -42,6 +43,7 @@ KINDS = {
     for kind in (
         ProcessKind(BackendType.BACKEND, "", "client backend", ExitPolicy.SESSION, None),
         ProcessKind(BackendType.DEAD_END_BACKEND, "", "dead-end client backend", ExitPolicy.SESSION, None),
+        ProcessKind(BackendType.LOGGER, "logger", "system logger process", ExitPolicy.COLLECTOR, None),
         ProcessKind(BackendType.STARTUP, "startup", "startup process", ExitPolicy.STARTUP, startup.main),
         ProcessKind(
             BackendType.CHECKPOINTER, "checkpointer", "checkpointer process", ExitPolicy.LAST_ACT, checkpointer.main

@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import sys
-import time
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -65,7 +64,10 @@ def _child(backend_type: BackendType, run: Callable[[], None], prepare: Callable
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         prepare()
         random.seed()
-        session_info.begin(session_info.SessionInfo(start_seconds=int(time.time()), backend_type=backend_type))
+        # What a backend is to be, it is when its first message has been read.
+        is_session = backend_type in (BackendType.BACKEND, BackendType.DEAD_END_BACKEND)
+        shown = BackendType.INVALID if is_session else backend_type
+        session_info.begin(session_info.SessionInfo(backend_type=shown))
         kind = KINDS[backend_type]
         if kind.title:
             title.init_title(kind.title)

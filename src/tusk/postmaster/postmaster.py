@@ -27,6 +27,7 @@ from tusk.memory import _latch, _procsignal, _segment
 from tusk.postmaster import lockfile
 from tusk.postmaster.kinds import KINDS, ExitPolicy
 from tusk.postmaster.launch import fork_child
+from tusk.postmaster.logging_collector import LoggingCollector
 from tusk.postmaster.sockets import Listeners
 from tusk.stats import session_info
 from tusk.stats.backend_types import BackendType
@@ -112,6 +113,7 @@ class Postmaster:
         self._next_lock_check = 0.0
         self._next_touch = 0.0
         self._auxiliary: dict[BackendType, int] = {}
+        self.logging = LoggingCollector(self._close_inherited)
 
     # Starting
 
@@ -136,6 +138,7 @@ class Postmaster:
         self.rules = rules
         ident = self._file_setting(settings.ident_file, "pg_ident.conf")
         self.mappings = parse_ident_file(ident) if ident.exists() else []
+        self.logging.start()
         report(Severity.LOG, f"starting {backend_main.version_string()}")
         session_info.set_postmaster_start(int((time.time() - _UNIX_TO_PG_SECONDS) * 1_000_000))
         self.pid_file.set_line(lockfile.LINE_PORT, str(settings.port))
@@ -267,6 +270,7 @@ class Postmaster:
 
         def prepare() -> None:
             self._close_inherited()
+            self.logging.close_in_child()
 
         try:
             pid = fork_child(kind, run, prepare)
@@ -314,13 +318,17 @@ class Postmaster:
         self._wakeup_write.close()
         self.children.clear()
 
+    def _prepare_child(self) -> None:
+        self._close_inherited()
+        self.logging.close_in_child()
+
     # Children
 
     def _start(self, backend_type: BackendType) -> int | None:
         kind = KINDS[backend_type]
         assert kind.main is not None
         try:
-            pid = fork_child(backend_type, kind.main, self._close_inherited)
+            pid = fork_child(backend_type, kind.main, self._prepare_child)
         except OSError as error:
             report(Severity.LOG, f"could not fork {kind.log_name}: {error.strerror}")
             if backend_type == BackendType.STARTUP:
@@ -351,11 +359,21 @@ class Postmaster:
                 return
             if pid == 0:
                 return
+            if pid == self.logging.pid:
+                self._logger_exited(pid, status)
+                continue
             child = self.children.pop(pid, None)
             if child is not None:
                 if self._auxiliary.get(child.backend_type) == pid:
                     del self._auxiliary[child.backend_type]
                 self._child_exited(child, status)
+
+    def _logger_exited(self, pid: int, status: int) -> None:
+        """Not attached to shared memory, so its death harms nobody; the pipe keeps what the next one has to write."""
+        self.logging.restart()
+        code = os.waitstatus_to_exitcode(status)
+        if code != 0:
+            self._log_exit(Child(pid, BackendType.LOGGER), code)
 
     def _child_exited(self, child: Child, status: int) -> None:
         kind = KINDS[child.backend_type]
@@ -492,6 +510,9 @@ class Postmaster:
             self.state == State.PM_WAIT_XLOG_SHUTDOWN
         ):
             self._set_state(State.PM_WAIT_XLOG_ARCHIVAL)
+        if _procsignal.check_postmaster_signal(_procsignal.ROTATE_LOGFILE) and not self.logging.rotate_if_file_asks():
+            self.logging.signal(signal.SIGUSR1)
+        self.logging.rotate_if_file_asks()
         _procsignal.check_postmaster_signal(_procsignal.ADVANCE_STATE_MACHINE)
 
     # Stopping
@@ -602,6 +623,7 @@ class Postmaster:
         report(Severity.LOG, "received SIGHUP, reloading configuration files")
         load_config_files(self.data_directory, self.config_file, is_reload=True, log_changes=True)
         self._signal_children(signal.SIGHUP)
+        self.logging.signal(signal.SIGHUP)
         hba_file = self._file_setting(settings.hba_file, "pg_hba.conf")
         rules = load_rules(hba_file)
         if rules is None:

@@ -10,7 +10,7 @@ from tusk.wal.controlfile import read_control_file
 
 # Parameters whose effect is not built yet: a value other than the default is said to have none.
 _WITHOUT_EFFECT = (
-    "archive_mode", "archive_command", "archive_library", "logging_collector", "ssl", "summarize_wal", "io_method",
+    "archive_mode", "archive_command", "archive_library", "ssl", "summarize_wal", "io_method",
     "huge_pages", "track_commit_timestamp", "shared_preload_libraries", "session_preload_libraries", "jit",
     "max_prepared_transactions", "synchronous_standby_names", "bonjour", "event_source", "log_planner_stats",
     "log_parser_stats", "log_executor_stats", "log_statement_stats", "row_security",

@@ -1,177 +1,204 @@
-"""The server log on standard error: which messages go there, and how a line looks.
+"""The server log: which messages go there, and to which destinations (EmitErrorReport, send_message_to_server_log).
 
-Source: manual, "Error Reporting and Logging". csvlog, jsonlog and the collector belong to the logger.
+A message goes as text to standard error or syslog, as a row to csvlog, as an object to jsonlog, as ``log_destination``
+says; the last two only through the logger. Once the logger runs, standard error is its pipe, and every process writes
+whole chunks to it (`log_pipe`). Source: manual, "Error Reporting and Logging".
 """
 
 from __future__ import annotations
 
 import os
 import sys
-import time
-from datetime import datetime
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from collections.abc import Callable
+from types import FrameType, TracebackType
 
 from tusk.config import settings
+from tusk.config.registry import on_assign
 from tusk.errors import Fatal, Message, Panic, Severity, SqlError
-from tusk.stats import session_info
+from tusk.stats import log_pipe, log_syslog, session_info
+from tusk.stats.log_csv import csv_line
+from tusk.stats.log_json import json_line
+from tusk.stats.log_pipe import DEST_CSVLOG, DEST_JSONLOG, DEST_STDERR
+from tusk.stats.log_prefix import format_prefix
+from tusk.stats.log_record import LogRecord, is_logged
 
-# log_min_messages and log_min_error_statement order LOG between ERROR and FATAL.
-_LEVELS = {
-    "debug5": 10, "debug4": 11, "debug3": 12, "debug2": 13, "debug1": 14, "info": 17, "notice": 18, "warning": 19,
-    "error": 21, "log": 15, "fatal": 22, "panic": 23,
-}  # fmt: skip
-
-
-def is_logged(severity: int, threshold: str) -> bool:
-    """Whether a message passes ``log_min_messages``-like threshold (is_log_level_output)."""
-    minimum = _LEVELS[threshold]
-    if severity in (Severity.LOG, Severity.LOG_SERVER_ONLY):
-        return minimum == Severity.LOG or minimum <= Severity.ERROR
-    if minimum == Severity.LOG:
-        return severity >= Severity.FATAL
-    return severity >= minimum
+DEST_SYSLOG = 0x02
+_DESTINATION_BITS = {"stderr": DEST_STDERR, "csvlog": DEST_CSVLOG, "jsonlog": DEST_JSONLOG, "syslog": DEST_SYSLOG}
+_STDERR_FD = 2
 
 
-def _zone() -> ZoneInfo | None:
-    try:
-        return ZoneInfo(settings.log_timezone)
-    except (ZoneInfoNotFoundError, ValueError):
-        return None
+class _Output:
+    """Where this process writes."""
+
+    destinations = DEST_STDERR
+    is_redirected = False                                       # standard error is the logger's pipe
+    is_starting = True                                          # standard error is always wanted
+    own_file: Callable[[int, bytes], None] | None = None        # of the logger itself
 
 
-def format_prefix(prefix: str) -> str:
-    """Expand the escapes of ``log_line_prefix``."""
-    info = session_info.current
-    out: list[str] = []
-    i = 0
-    while i < len(prefix):
-        char = prefix[i]
-        i += 1
-        if char != "%":
-            out.append(char)
-            continue
-        start = i
-        while i < len(prefix) and (prefix[i].isdigit() or prefix[i] == "-"):
-            i += 1
-        if i >= len(prefix):
-            break
-        padding = prefix[start:i]
-        code = prefix[i]
-        i += 1
-        if code == "%":
-            out.append("%")
-            continue
-        if code == "q":
-            if not info.user and not info.remote_host:
-                break
-            continue
-        value = _escape(code, info)
-        if padding and padding != "-":
-            width = int(padding)
-            value = value.rjust(width) if width > 0 else value.ljust(-width)
-        out.append(value)
-    return "".join(out)
+@on_assign("log_destination")
+def _set_destinations(value: str) -> None:
+    words = (word.strip().strip('"').lower() for word in value.split(","))
+    _Output.destinations = sum(_DESTINATION_BITS[word] for word in set(words) if word)
 
 
-def _escape(code: str, info: session_info.SessionInfo) -> str:
-    match code:
-        case "m" | "t" | "s":
-            moment = info.start_seconds if code == "s" else time.time()
-            stamp = datetime.fromtimestamp(moment, _zone())
-            digits = f".{stamp.microsecond // 1000:03d}" if code == "m" else ""
-            return f"{stamp:%Y-%m-%d %H:%M:%S}{digits} {stamp:%Z}"
-        case "n":
-            return f"{time.time():.3f}"
-        case "p":
-            return str(info.pid)
-        case "a":
-            return info.application_name or "[unknown]" if info.user else ""
-        case "u":
-            return info.user or ("[unknown]" if info.remote_host else "")
-        case "d":
-            return info.database or ("[unknown]" if info.remote_host else "")
-        case "r":
-            return f"{info.remote_host}({info.remote_port})" if info.remote_port else info.remote_host
-        case "h":
-            return info.remote_host
-        case "L":
-            return info.local_host
-        case "b":
-            return "postmaster" if info.backend_type == 0 else info.backend_type.label
-        case "i":
-            return info.command_tag
-        case "c":
-            return f"{info.start_seconds:x}.{info.pid:x}"
-        case "l":
-            return str(info.line_number)
-        case "v":
-            return info.virtual_xid
-        case "x" | "Q":
-            return "0"
-        case "e":
-            return _sqlstate
-    return ""
+def destinations() -> int:
+    """``log_destination`` as bits."""
+    return _Output.destinations
 
 
-_sqlstate = "00000"
+def set_redirected() -> None:
+    """Standard error is the logger's pipe from now on, here and in all children."""
+    _Output.is_redirected = True
 
 
-def _write(severity: str, sqlstate: str, text: str, extras: list[tuple[str, str | None]]) -> None:
-    global _sqlstate
-    _sqlstate = sqlstate
+def end_of_start() -> None:
+    """The server's own start-up messages are over: standard error gets only what ``log_destination`` gives it."""
+    _Output.is_starting = False
+
+
+def write_to_own_file(writer: Callable[[int, bytes], None]) -> None:
+    """In the logger: its messages go straight to its files."""
+    _Output.own_file = writer
+
+
+def _text(record: LogRecord) -> str:
+    """The message as text: a line for it, one for each further field, each with its prefix."""
+    prefix = settings.log_line_prefix
+    verbosity = settings.log_error_verbosity
+    text = record.message or "missing error text"
+    if verbosity == "verbose":
+        text = f"{record.sqlstate}: {text}"
+    position = record.position or record.internal_position
+    if position:
+        text += f" at character {position}"
+    fields: list[tuple[str, str | None]] = []
+    if verbosity != "terse":
+        fields = [
+            ("DETAIL", record.detail),
+            ("HINT", record.hint),
+            ("QUERY", record.internal_query),
+            ("CONTEXT", record.context),
+        ]
+        if verbosity == "verbose" and record.location is not None:
+            function, file, line = record.location
+            fields.append(("LOCATION", f"{function}, {file}:{line}"))
+    fields.append(("STATEMENT", record.statement))
+    lines = [_line(format_prefix(prefix, record), record.label, text)]
+    lines += [_line(format_prefix(prefix, record), label, value) for label, value in fields if value]
+    return "".join(lines)
+
+
+def _line(prefix: str, label: str, text: str) -> str:
+    return f"{prefix}{label}:  {text}\n".replace("\n", "\n\t").removesuffix("\t")
+
+
+def _send(record: LogRecord) -> None:
+    """Write a message to all destinations."""
     info = session_info.current
     if info.pid != os.getpid():
-        info.pid, info.line_number = os.getpid(), 0
-    info.line_number += 1
-    prefix = format_prefix(settings.log_line_prefix)
-    shown = f"{sqlstate}: {text}" if settings.log_error_verbosity == "verbose" else text
-    lines = [f"{prefix}{severity}:  {_indent(shown)}\n"]
-    for label, value in extras:
-        if value and (settings.log_error_verbosity != "terse" or label == "STATEMENT"):
-            lines.append(f"{prefix}{label}:  {_indent(value)}\n")
-    data = "".join(lines).encode("utf-8", "surrogateescape")
-    try:
-        os.write(sys.stderr.fileno(), data)
-    except (OSError, ValueError):
-        return      # nobody reads the log: there is no better place to say so
+        info.pid = os.getpid()
+    wanted = _Output.destinations
+    through_logger = _Output.is_redirected or _Output.own_file is not None
+    needs_stderr = bool(wanted & DEST_STDERR) or _Output.is_starting
+    text = ""
+    if wanted & (DEST_CSVLOG | DEST_JSONLOG):
+        if through_logger:
+            if wanted & DEST_CSVLOG:
+                _write(DEST_CSVLOG, csv_line(record))
+            if wanted & DEST_JSONLOG:
+                _write(DEST_JSONLOG, json_line(record))
+        else:
+            needs_stderr = True     # before the logger runs there is no other place
+    if wanted & DEST_SYSLOG:
+        text = _text(record)
+        log_syslog.write(record.severity, text)
+    if needs_stderr or _Output.own_file is not None:
+        _write(DEST_STDERR, text or _text(record))
 
 
-def _indent(text: str) -> str:
-    return text.replace("\n", "\n\t")
+def _write(destination: int, text: str) -> None:
+    data = text.encode("utf-8", "surrogateescape")
+    if _Output.own_file is not None:
+        _Output.own_file(destination, data)
+    elif _Output.is_redirected:
+        log_pipe.write_chunks(_STDERR_FD, data, destination)
+    else:
+        try:
+            while data:
+                data = data[os.write(_STDERR_FD, data) :]
+        except OSError:
+            return      # nobody reads the log: there is no better place to say so
+
+
+def _statement(severity: Severity) -> str | None:
+    """The statement that runs, where ``log_min_error_statement`` asks for it."""
+    if not is_logged(severity, settings.log_min_error_statement):
+        return None
+    return session_info.current.query or None
+
+
+_REPORTING = ("reporting.py", "serverlog.py", "exceptions.py")
+
+
+def _location_of_caller() -> tuple[str, str, int] | None:
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        name = os.path.basename(frame.f_code.co_filename)
+        if name not in _REPORTING and frame.f_code.co_name not in ("sink", "report"):
+            return frame.f_code.co_name, name, frame.f_lineno
+        frame = frame.f_back
+    return None
+
+
+def _location_of_error(error: BaseException) -> tuple[str, str, int] | None:
+    step: TracebackType | None = error.__traceback__
+    found: tuple[str, str, int] | None = None
+    while step is not None:
+        code = step.tb_frame.f_code
+        if os.path.basename(code.co_filename) not in _REPORTING:
+            found = code.co_name, os.path.basename(code.co_filename), step.tb_lineno
+        step = step.tb_next
+    return found
 
 
 def log_message(message: Message) -> None:
     """Write a message below ERROR if ``log_min_messages`` lets it through."""
-    if not is_logged(message.severity, settings.log_min_messages):
+    severity = message.severity
+    if not is_logged(severity, settings.log_min_messages):
         return
-    name = message.severity.name
-    label = "DEBUG" if name.startswith("DEBUG") else "LOG" if name == "LOG_SERVER_ONLY" else name
-    _write(
-        label,
-        message.sqlstate,
-        message.message,
-        [("DETAIL", message.detail), ("HINT", message.hint), ("CONTEXT", message.context)],
+    _send(
+        LogRecord(
+            severity,
+            message.sqlstate,
+            message.message,
+            message.detail_log or message.detail,
+            message.hint,
+            message.context,
+            message.position,
+            statement=None if message.hides_statement else _statement(severity),
+            location=_location_of_caller() if settings.log_error_verbosity == "verbose" else None,
+        )
     )
 
 
 def log_error(error: SqlError | Fatal | Panic) -> None:
-    """Write an ERROR, FATAL or PANIC, with the statement where ``log_min_error_statement`` asks for it."""
+    """Write an ERROR, FATAL or PANIC."""
     severity = Severity[error.severity]
     if not is_logged(severity, settings.log_min_messages):
         return
-    text = error.message
-    if error.position:
-        text += f" at character {error.position}"
-    statement = session_info.current.query if is_logged(severity, settings.log_min_error_statement) else None
-    _write(
-        error.severity,
-        error.sqlstate,
-        text,
-        [
-            ("DETAIL", error.detail_log or error.detail),
-            ("HINT", error.hint),
-            ("QUERY", error.internal_query),
-            ("CONTEXT", error.context),
-            ("STATEMENT", statement),
-        ],
+    _send(
+        LogRecord(
+            severity,
+            error.sqlstate,
+            error.message,
+            error.detail_log or error.detail,
+            error.hint,
+            error.context,
+            error.position,
+            error.internal_query,
+            error.internal_position,
+            statement=_statement(severity),
+            location=_location_of_error(error) if settings.log_error_verbosity == "verbose" else None,
+        )
     )

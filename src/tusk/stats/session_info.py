@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass, field
 
 from tusk.stats.backend_types import BackendType
@@ -13,21 +14,21 @@ class SessionInfo:
     """One per process; a backend fills it in as it learns more."""
 
     pid: int = field(default_factory=os.getpid)
-    start_seconds: int = 0
+    start_seconds: float = field(default_factory=time.time)
     backend_type: BackendType = BackendType.INVALID
+    label: str = ""             # instead of the backend type's: "postmaster", a background worker's type
+    has_client: bool = False
     user: str = ""
     database: str = ""
     remote_host: str = ""
     remote_port: str = ""
     local_host: str = ""
-    application_name: str = ""
     command_tag: str = ""
-    virtual_xid: str = ""
     query: str = ""
-    line_number: int = 0
+    query_id: int = 0
 
 
-current = SessionInfo()
+current = SessionInfo(label="postmaster")
 _postmaster_start = 0
 
 

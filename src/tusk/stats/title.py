@@ -37,6 +37,11 @@ def set_title_suffix(suffix: str) -> None:
         _show(_activity, suffix)
 
 
+def current_activity() -> str:
+    """The part that changes, as it stands (get_ps_display)."""
+    return f"{_activity} {_suffix}" if _suffix else _activity
+
+
 def _show(activity: str, suffix: str) -> None:
     global _activity, _suffix
     _activity, _suffix = activity, suffix
