@@ -28,6 +28,7 @@ from tusk.postmaster import lockfile
 from tusk.postmaster.kinds import KINDS, ExitPolicy
 from tusk.postmaster.launch import fork_child
 from tusk.postmaster.logging_collector import LoggingCollector
+from tusk.postmaster.settings import settle_shared_memory_size
 from tusk.postmaster.sockets import Listeners
 from tusk.stats import session_info
 from tusk.stats.backend_types import BackendType
@@ -155,6 +156,7 @@ class Postmaster:
         backend_main.preload()
         _control.load()
         _segment.create_segment(settings)
+        settle_shared_memory_size(sum(area.allocated_size for area in _segment.areas()))
         _latch.create_death_watch()
         self._install_signals()
         gc.collect()
