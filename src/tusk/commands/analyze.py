@@ -10,21 +10,26 @@ import functools
 import math
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from tusk.catalog import cache as c
-from tusk.catalog._relcache import lock_relation, relation_close, try_relation_open
+from tusk.catalog._relcache import relation_close, try_relation_open
 from tusk.catalog._tuples import insert_row, update_row
 from tusk.catalog.cache import lookup, scan_rows
 from tusk.catalog.namespace import is_other_temp_namespace
 from tusk.catalog.rows import PgStatistic
-from tusk.commands._vacuum import map_counts, relation_pages, sample_rows
+from tusk.access.heap._vacuum import map_counts, relation_pages
+from tusk.commands._sample import sample_rows
+from tusk.commands.vacuum import permitted
+from tusk.commands.vacuum_heap import open_for
+from tusk.commands.vacuum_horizon import update_relation_statistics
 from tusk.config import settings
 from tusk.errors import Severity, SqlError, errcode, report
 from tusk.sql.analyze import lookup as lk
 from tusk.transaction import _snapshot as snapshots
 from tusk.types import collate
-from tusk.types.codec import codec_for
+from tusk.types.arrays import array_to_disk
 from tusk.types.compare import comparator
 from tusk.types.values import Array
 
@@ -53,25 +58,25 @@ class ColumnStatistics(NamedTuple):
     slots: list[Slot]
 
 
-def analyze_relation(relid: int, columns: list[str], *, verbose: bool = False, skip_locked: bool = False) -> None:
+def analyze_relation(
+    relid: int, name: str | None, columns: list[str], params: Any, *, in_outer_transaction: bool
+) -> None:
     """Analyze one table, or some of its columns (analyze_rel, do_analyze_rel)."""
-    if skip_locked and not lock_relation(relid, ShareUpdateExclusiveLock, True):
-        row = lookup(c.RELOID, relid)
-        report(Severity.WARNING, f'skipping analyze of "{row.relname}" --- lock not available',
-               sqlstate=errcode.LOCK_NOT_AVAILABLE)
-        return
-    rel = try_relation_open(relid, ShareUpdateExclusiveLock)
+    rel = open_for(relid, name, params, ShareUpdateExclusiveLock, "analyze")
     if rel is None:
         return
     try:
+        if not permitted(rel.form, replace(params, vacuum=False)):
+            return
         if rel.form.relkind not in "rm":
-            report(
-                Severity.WARNING, f'skipping "{rel.name}" --- cannot analyze non-tables or special system tables'
-            )
+            if not params.vacuum:
+                report(
+                    Severity.WARNING, f'skipping "{rel.name}" --- cannot analyze non-tables or special system tables'
+                )
             return
         if is_other_temp_namespace(rel.form.relnamespace) or relid == PgStatistic.catalog_oid:
             return
-        _analyze(rel, columns, verbose)
+        _analyze(rel, columns, params, in_outer_transaction)
     finally:
         relation_close(rel, 0)
 
@@ -102,8 +107,8 @@ def _target(row: Any) -> int:
     return int(row.attstattarget) if row.attstattarget is not None else int(settings.default_statistics_target)
 
 
-def _analyze(rel: Any, names: list[str], verbose: bool) -> None:
-    if verbose:
+def _analyze(rel: Any, names: list[str], params: Any, in_outer_transaction: bool) -> None:
+    if params.verbose:
         schema = lookup(c.NAMESPACEOID, rel.form.relnamespace).nspname
         report(Severity.INFO, f'analyzing "{schema}.{rel.name}"')
     rows = _chosen(rel, names)
@@ -112,7 +117,7 @@ def _analyze(rel: Any, names: list[str], verbose: bool) -> None:
     values, widths, count, total, pages = sample_rows(
         rel, snapshots.required_snapshot(), target_rows, seed, [row.attnum for row in rows]
     )
-    if verbose:
+    if params.verbose:
         report(
             Severity.INFO,
             f'"{rel.name}": scanned {min(pages, target_rows)} of {pages} pages, containing {int(total)} live rows and'
@@ -124,14 +129,12 @@ def _analyze(rel: Any, names: list[str], verbose: bool) -> None:
             statistics = column_statistics(row, column, width, total)
             if statistics is not None:
                 store(rel.rd_id, row.attnum, statistics)
-    _update_class(rel, pages, total)
+    _update_class(rel, pages, total, in_outer_transaction)
 
 
-def _update_class(rel: Any, pages: int, total: float) -> None:
-    from tusk.commands.vacuum import update_relation_statistics
-
+def _update_class(rel: Any, pages: int, total: float, outer: bool) -> None:
     visible, frozen = map_counts(rel)
-    update_relation_statistics(rel.rd_id, pages, total, visible, frozen, has_index=bool(rel.index_oids))
+    update_relation_statistics(rel.rd_id, pages, total, visible, frozen, has_index=bool(rel.index_oids), in_outer_transaction=outer)
     for oid in rel.index_oids:
         index = try_relation_open(oid, 1)
         if index is None:
@@ -140,17 +143,23 @@ def _update_class(rel: Any, pages: int, total: float) -> None:
             blocks = relation_pages(index)
         finally:
             relation_close(index, 0)
-        update_relation_statistics(oid, blocks, total, 0, 0, has_index=False)
+        update_relation_statistics(oid, blocks, total, 0, 0, has_index=False, in_outer_transaction=outer)
 
 
 def _sort_key(type_oid: int, collation: int) -> Callable[[Any], Any] | None:
     """A key that orders values as the type's default b-tree class does; None where the values' own order is it."""
-    base = lk.base_type(type_oid)
+    base = _comparable_type(type_oid)
     if base in _NATIVE_ORDER and base not in (700, 701, 1700):
         return None
     if base in (25, 1043) and collate.is_bytewise(collation):
         return None
-    return functools.cmp_to_key(comparator(type_oid, collation))
+    return functools.cmp_to_key(comparator(base, collation))
+
+
+def _comparable_type(type_oid: int) -> int:
+    """The type whose comparison orders these values: node trees are ordered as text."""
+    base = lk.base_type(type_oid)
+    return 25 if base == 194 else base
 
 
 def column_statistics(row: Any, values: list[Any], width_total: int, total_rows: float) -> ColumnStatistics | None:
@@ -208,7 +217,7 @@ def _scalar(
         return ColumnStatistics(null_fraction, width, -1.0 * (1.0 - null_fraction), [])
     key = _sort_key(row.atttypid, row.attcollation)
     usable.sort(key=(lambda item: item[0]) if key is None else (lambda item: key(item[0])))
-    compare = None if key is None else comparator(row.atttypid, row.attcollation)
+    compare = None if key is None else comparator(_comparable_type(row.atttypid), row.attcollation)
     groups: list[tuple[int, int]] = []
     first = 0
     product = 0.0
@@ -322,9 +331,8 @@ def _unordered(
 
 
 def _array_payload(type_oid: int, values: list[Any]) -> bytes:
-    """The array that stavalues holds, as bytes after the varlena header."""
-    array_type = lk.array_type(type_oid)
-    payload: bytes = codec_for(array_type).to_disk(Array(type_oid, (len(values),), (1,), tuple(values)))
+    """The array that stavalues holds, as bytes after the varlena header; not every type has an array type."""
+    payload: bytes = array_to_disk(Array(type_oid, (len(values),), (1,), tuple(values)))
     return payload
 
 

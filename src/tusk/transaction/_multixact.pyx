@@ -68,6 +68,7 @@ from tusk.wal._xlog cimport recovery_in_progress, xlog_flush
 
 from tusk.config import settings
 from tusk.errors import Panic, Severity, SqlError, errcode, report
+from tusk.transaction import _varsup
 from tusk.memory._segment import declare_area
 
 ctypedef uint32_t MultiXactOffset
@@ -77,6 +78,8 @@ cdef enum:
     GROUP_SIZE = 20
     MEMBERS_PER_PAGE = 1636             # 409 groups of 4
     MEMBERS_PER_SEGMENT = 52352
+    MEMBER_SAFE_THRESHOLD = 0x7FFFFFFF
+    MEMBER_DANGER_THRESHOLD = 0xC0000000
     XLOG_ZERO_OFF_PAGE = 0x00
     XLOG_ZERO_MEM_PAGE = 0x10
     XLOG_CREATE_ID = 0x20
@@ -259,6 +262,8 @@ cdef int _check_limits(MultiXactId multi) except -1:
     cdef Oid db = shared.oldestMultiXactDB
     cdef uint32_t left = wrap - multi
     lwlock_release(main_lock(MultiXactGenLock))
+    if IsUnderPostmaster and multi % 65536 == 0:
+        _varsup.signal_autovacuum()
     if IsUnderPostmaster and not multixact_id_precedes(multi, stop):
         raise SqlError(
             errcode.PROGRAM_LIMIT_EXCEEDED,
@@ -726,7 +731,7 @@ def set_limits(oldest: int, oldest_db: int, is_startup: bool) -> None:
     """Where warnings, refusals and forced vacuums begin (SetMultiXactIdLimit)."""
     cdef MultiXactId first = oldest
     cdef MultiXactId wrap = first + (<MultiXactId> 0xFFFFFFFF >> 1)
-    cdef MultiXactId stop, warn, vac
+    cdef MultiXactId stop, warn, vac, current
     cdef MultiXactOffset start = 0
     cdef bint known = False
     if wrap < FirstMultiXactId:
@@ -763,7 +768,40 @@ def set_limits(oldest: int, oldest_db: int, is_startup: bool) -> None:
         shared.oldestOffset = start
         shared.oldestOffsetKnown = 1
         shared.offsetStopLimit = start - start % MEMBERS_PER_SEGMENT - MEMBERS_PER_SEGMENT
+    current = shared.nextMXact
     lwlock_release(main_lock(MultiXactGenLock))
+    if not IsUnderPostmaster or in_recovery():
+        return
+    if multixact_id_precedes(vac, current) or (known and <uint32_t> (shared.nextOffset - start) > MEMBER_SAFE_THRESHOLD):
+        _varsup.signal_autovacuum()
+    if multixact_id_precedes(warn, current):
+        left = wrap - current
+        more = "MultiXactId is used" if left == 1 else "MultiXactIds are used"
+        report(
+            Severity.WARNING,
+            f"database {_database(oldest_db)} must be vacuumed before {left} more {more}",
+            hint="To avoid MultiXactId assignment failures, execute a database-wide VACUUM in that database."
+            + _OLD_THINGS,
+        )
+
+
+def member_freeze_threshold() -> int:
+    """autovacuum_multixact_freeze_max_age, less when members get scarce (MultiXactMemberFreezeThreshold)."""
+    cdef uint32_t multixacts, members
+    cdef double share
+    limit = int(settings.autovacuum_multixact_freeze_max_age)
+    lwlock_acquire(main_lock(MultiXactGenLock), LW_SHARED)
+    multixacts = shared.nextMXact - shared.oldestMultiXactId
+    members = shared.nextOffset - shared.oldestOffset
+    known = shared.oldestOffsetKnown
+    lwlock_release(main_lock(MultiXactGenLock))
+    if not known:
+        return 0
+    if members <= MEMBER_SAFE_THRESHOLD:
+        return limit
+    share = <double> (members - MEMBER_SAFE_THRESHOLD) / (MEMBER_DANGER_THRESHOLD - MEMBER_SAFE_THRESHOLD)
+    victims = int(multixacts * share)
+    return 0 if victims > multixacts else min(multixacts - victims, limit)
 
 
 def checkpoint_values() -> tuple:

@@ -35,6 +35,12 @@ def set_autovacuum_signal(function) -> None:
     _signal_autovacuum = function
 
 
+def signal_autovacuum() -> None:
+    """Ask for an autovacuum launcher, if this process can."""
+    if _signal_autovacuum is not None:
+        _signal_autovacuum()
+
+
 cdef _database(Oid oid):
     name = None
     if database_name_hook != NULL:

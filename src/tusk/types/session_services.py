@@ -16,7 +16,7 @@ from tusk.catalog.inval import on_syscache_change
 from tusk.catalog.names import format_operator, format_procedure, relation_name
 from tusk.catalog.session import session
 from tusk.errors import SqlError, errcode, feature_not_supported
-from tusk.transaction import _varsup, xact
+from tusk.transaction import _multixact, _varsup, xact
 from tusk.types.codec import forget_user_codecs
 from tusk.types.registry import ColumnInfo, TypeInfo, services
 from tusk.types.text import parse_identifiers
@@ -375,6 +375,7 @@ def install() -> None:
         "transaction_timestamp": xact.transaction_start_timestamp,
         "statement_timestamp": xact.statement_start_timestamp,
         "next_transaction_id": lambda: _varsup.next_full_transaction_id() & 0xFFFFFFFF,
+        "next_multixact_id": lambda: _multixact.checkpoint_values()[0],
     }
     for name, provider in providers.items():
         services.provide(name, provider)

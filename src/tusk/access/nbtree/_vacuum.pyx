@@ -14,6 +14,7 @@ from tusk._types cimport BLCKSZ, MAIN_FORK, BlockNumber, InvalidBlockNumber, Ite
 from tusk.access._index cimport IndexVacuumStats, tid_is_dead
 from tusk.access._relation cimport Relation, relation_needs_wal
 from tusk.access._tuple cimport IndexTupleData, index_tuple_size
+from tusk.access._vacuum_cost cimport vacuum_delay_point, vacuum_strategy
 from tusk.access.heap._scan cimport vis_kind
 from tusk.access.nbtree._cycle cimport bt_end_vacuum, bt_start_vacuum
 from tusk.access.nbtree._delete cimport BTVacuumPosting, bt_delitems_vacuum
@@ -25,9 +26,9 @@ from tusk.access.nbtree._search cimport BTScanInsert, BTStack, bt_mkscankey, bt_
 from tusk.memory._critical cimport critical_end, critical_start
 from tusk.memory._interrupts cimport InterruptPending, check_for_interrupts
 from tusk.storage._buffer cimport (
-    BAS_VACUUM, BUFFER_LOCK_EXCLUSIVE, BUFFER_LOCK_SHARE, BUFFER_LOCK_UNLOCK, RBM_NORMAL, BufferAccessStrategy,
-    buffer_block, buffer_page, free_access_strategy, get_access_strategy, lock_buffer, lock_buffer_for_cleanup,
-    mark_buffer_dirty, mark_buffer_dirty_hint, read_buffer, relation_nblocks, release_buffer, unlock_release_buffer,
+    BUFFER_LOCK_EXCLUSIVE, BUFFER_LOCK_SHARE, BUFFER_LOCK_UNLOCK, RBM_NORMAL, buffer_block, buffer_page, lock_buffer,
+    lock_buffer_for_cleanup, mark_buffer_dirty, mark_buffer_dirty_hint, read_ahead, read_buffer, relation_nblocks,
+    release_buffer, unlock_release_buffer,
 )
 from tusk.storage._freespace cimport free_space_map_vacuum, record_page_with_free_space
 from tusk.storage._page cimport (
@@ -46,6 +47,9 @@ from tusk.wal._record cimport RM_BTREE_ID
 
 from tusk.errors import Panic, Severity, errcode, report
 
+cdef enum:
+    READ_AHEAD_BLOCKS = 16
+
 cdef struct Pending:
     BlockNumber block
     uint64_t safexid
@@ -59,7 +63,6 @@ cdef class Vacuum:
     cdef void *arg
     cdef IndexVacuumStats *stats
     cdef uint16_t cycleid
-    cdef BufferAccessStrategy strategy
     cdef Pending *pending           # deleted by this pass: perhaps recyclable at its end
     cdef int npending
     cdef int pending_room
@@ -67,19 +70,16 @@ cdef class Vacuum:
 
     def __dealloc__(self):
         free(self.pending)
-        if self.strategy != NULL:
-            free_access_strategy(self.strategy)
 
     cdef int run(self) except -1:
         """Visit every page, those added meanwhile too (btvacuumscan)."""
         cdef Relation rel = self.rel
         cdef BlockNumber block = BTREE_METAPAGE + 1
-        cdef BlockNumber nblocks
+        cdef BlockNumber nblocks, ahead
         self.stats.num_pages = 0
         self.stats.num_index_tuples = 0
         self.stats.pages_deleted = 0
         self.stats.pages_free = 0
-        self.strategy = get_access_strategy(BAS_VACUUM)
         if self.heap is not None:
             get_oldest_non_removable_transaction_id(vis_kind(self.heap))    # what can be recycled is seen as such
         while True:
@@ -87,9 +87,13 @@ cdef class Vacuum:
             self.stats.num_pages = nblocks
             if block >= nblocks:
                 break
+            ahead = block
             while block < nblocks:
-                if InterruptPending:
-                    check_for_interrupts()
+                vacuum_delay_point()
+                if block == ahead:
+                    ahead = nblocks if nblocks - block < READ_AHEAD_BLOCKS else block + READ_AHEAD_BLOCKS
+                    read_ahead(&rel.rd_locator, rel.relpersistence, MAIN_FORK, block, <int> (ahead - block),
+                               vacuum_strategy())
                 self.visit(block)
                 block += 1
         self.finish_pending()
@@ -112,7 +116,8 @@ cdef class Vacuum:
         while block != P_NONE:
             back = P_NONE
             try_delete = False
-            buf = read_buffer(&rel.rd_locator, rel.relpersistence, MAIN_FORK, block, RBM_NORMAL, self.strategy)
+            buf = read_buffer(&rel.rd_locator, rel.relpersistence, MAIN_FORK, block, RBM_NORMAL,
+                              vacuum_strategy())
             lock_buffer(buf, BUFFER_LOCK_SHARE)
             page = buffer_page(buf)
             opaque = NULL
