@@ -7,8 +7,8 @@ import pytest
 from servers import Oracle, client, oracle_programs
 
 DISTURBED = re.compile(
-    r"^(avg read rate|buffer usage|WAL usage|system usage|delay time|I/O timings|removable cutoff|new relfrozenxid).*$\n?",
-    re.M,
+    r"^(avg read rate|buffer usage|WAL usage|system usage|delay time|I/O timings|removable cutoff|new relfrozenxid)"
+    r".*$\n?", re.M,
 )
 
 WORK = [

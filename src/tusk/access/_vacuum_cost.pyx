@@ -8,9 +8,12 @@ from libc.stdint cimport int64_t
 from posix.time cimport nanosleep, timespec
 from tusk.memory._interrupts cimport InterruptPending, check_for_interrupts
 from tusk.memory._wait cimport wait_end, wait_start
+from tusk.stats._progress cimport progress_incr_param
 from tusk.storage._buffer cimport (
     BAS_VACUUM, BufferAccessStrategy, free_access_strategy, get_access_strategy_with_size, pgBufferUsage,
 )
+
+from collections.abc import Callable
 
 cdef enum:
     WAIT_EVENT_VACUUM_DELAY = 0x09000007
@@ -27,6 +30,8 @@ cdef int64_t base_hit = 0
 cdef int64_t base_read = 0
 cdef int64_t base_dirtied = 0
 cdef double slept_ms = 0
+cdef bint track_timing = False
+cdef int progress_index = -1
 _refresh = None
 
 
@@ -56,6 +61,7 @@ cdef int vacuum_delay_slow() except -1:
     cdef int64_t spent
     cdef double ms
     cdef timespec pause
+    global slept_ms
     if InterruptPending:
         check_for_interrupts()
     if not vacuum_cost_active:
@@ -72,8 +78,9 @@ cdef int vacuum_delay_slow() except -1:
     with nogil:
         nanosleep(&pause, NULL)
     wait_end()
-    global slept_ms
     slept_ms += ms
+    if track_timing and progress_index >= 0:
+        progress_incr_param(progress_index, <int64_t> (ms * 1e6))
     reset_balance()
     if _refresh is not None:
         _refresh()
@@ -82,13 +89,13 @@ cdef int vacuum_delay_slow() except -1:
     return 0
 
 
-def set_cost_refresh(function) -> None:
+def set_cost_refresh(function: Callable[[], None] | None) -> None:
     """Have ``function()`` called after each sleep: an autovacuum worker's share may have changed."""
     global _refresh
     _refresh = function
 
 
-def set_costs(delay, limit, hit, miss, dirty) -> None:
+def set_costs(delay: float, limit: int, hit: int, miss: int, dirty: int) -> None:
     """Begin with these settings, or go on with them (VacuumUpdateCosts)."""
     global delay_ms, cost_limit, cost_hit, cost_miss, cost_dirty, vacuum_cost_active
     was = bool(vacuum_cost_active)
@@ -108,7 +115,7 @@ def refresh() -> None:
         _refresh()
 
 
-def begin(ring_kb) -> None:
+def begin(ring_kb: int) -> None:
     """A VACUUM or ANALYZE begins, with a ring of this size (0: none)."""
     global ring, vacuum_failsafe_active, slept_ms
     end()
@@ -129,10 +136,12 @@ def end() -> None:
         ring = NULL
 
 
-def new_table() -> None:
-    """The failsafe is decided for each table anew."""
-    global vacuum_failsafe_active
+def new_table(track: bool, index: int) -> None:
+    """A table's turn: the failsafe is decided anew. With track, delays are added to this parameter of its progress."""
+    global vacuum_failsafe_active, track_timing, progress_index
     vacuum_failsafe_active = False
+    track_timing = track
+    progress_index = index
 
 
 def failsafe_is_active() -> bool:

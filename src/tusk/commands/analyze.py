@@ -13,13 +13,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from tusk.access.heap._vacuum import map_counts, relation_pages
 from tusk.catalog import cache as c
 from tusk.catalog._relcache import relation_close, try_relation_open
 from tusk.catalog._tuples import insert_row, update_row
 from tusk.catalog.cache import lookup, scan_rows
 from tusk.catalog.namespace import is_other_temp_namespace
 from tusk.catalog.rows import PgStatistic
-from tusk.access.heap._vacuum import map_counts, relation_pages
 from tusk.commands._sample import sample_rows
 from tusk.commands.vacuum import permitted
 from tusk.commands.vacuum_heap import open_for
@@ -134,7 +134,9 @@ def _analyze(rel: Any, names: list[str], params: Any, in_outer_transaction: bool
 
 def _update_class(rel: Any, pages: int, total: float, outer: bool) -> None:
     visible, frozen = map_counts(rel)
-    update_relation_statistics(rel.rd_id, pages, total, visible, frozen, has_index=bool(rel.index_oids), in_outer_transaction=outer)
+    update_relation_statistics(
+        rel.rd_id, pages, total, visible, frozen, has_index=bool(rel.index_oids), in_outer_transaction=outer
+    )
     for oid in rel.index_oids:
         index = try_relation_open(oid, 1)
         if index is None:

@@ -31,7 +31,7 @@ def _ring_size(item: Any) -> int:
     text = string_of(item) if item.arg is not None else ""
     hint = None
     try:
-        size = int(find("vacuum_buffer_usage_limit").parse(text))
+        size = int(str(find("vacuum_buffer_usage_limit").parse(text)))
     except SqlError as error:
         size, hint = -1, error.hint
     if size != 0 and not _MIN_RING_KB <= size <= _MAX_RING_KB:

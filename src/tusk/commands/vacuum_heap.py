@@ -17,7 +17,8 @@ from tusk.catalog.relinfo import parse_reloptions
 from tusk.catalog.session import SECURITY_RESTRICTED_OPERATION, session
 from tusk.commands.vacuum_horizon import cutoffs, estimate_tuples, next_xid, update_relation_statistics
 from tusk.config import settings
-from tusk.errors import Severity, errcode, report
+from tusk.errors import Severity, errcode, feature_not_supported, report
+from tusk.stats import _store, progress, tables
 from tusk.storage import _buffer
 from tusk.transaction import _lock, _procarray, xact
 from tusk.transaction import _snapshot as snapshots
@@ -116,7 +117,7 @@ def vacuum_relation(relid: int, name: str | None, params: VacuumParams) -> bool:
     if is_other_temp_namespace(rel.form.relnamespace) or rel.form.relkind == "p":
         relation_close(rel, mode)
         _finish_transaction()
-        return rel.form.relkind == "p"
+        return bool(rel.form.relkind == "p")
     tag = (0 if rel.is_shared else session.database_id, relid, 0, 0, 0, 1)
     # Held over both transactions, so that nobody drops the table before its TOAST table is done.
     _lock.acquire(tag, mode, True)
@@ -129,9 +130,7 @@ def vacuum_relation(relid: int, name: str | None, params: VacuumParams) -> bool:
         try:
             if params.process_main:
                 if params.full:
-                    from tusk.commands.cluster import rewrite_relation
-
-                    rewrite_relation(rel, 0, verbose=params.verbose)
+                    raise feature_not_supported("VACUUM FULL")
                 else:
                     _vacuum_heap(rel, _with_table_options(rel, params))
         finally:
@@ -163,9 +162,8 @@ def _with_table_options(rel: Any, params: VacuumParams) -> VacuumParams:
         text = options.get("vacuum_index_cleanup", "auto").lower()
         index_cleanup = "auto" if text == "auto" else "on" if text in _TRUE else "off"
     if truncate is None:
-        truncate = (
-            options["vacuum_truncate"].lower() in _TRUE if "vacuum_truncate" in options else bool(settings.vacuum_truncate)
-        )
+        text = options.get("vacuum_truncate", "")
+        truncate = text.lower() in _TRUE if text else bool(settings.vacuum_truncate)
     return replace(params, index_cleanup=index_cleanup, truncate=truncate)
 
 
@@ -226,7 +224,9 @@ def _work_memory(params: VacuumParams) -> int:
 
 def _vacuum_heap(rel: Any, params: VacuumParams) -> None:
     usage = Usage()
-    _vacuum_cost.new_table()
+    started = _store.now()
+    progress.start_command(progress.COMMAND_VACUUM, rel.rd_id)
+    _vacuum_cost.new_table(bool(settings.track_cost_delay_timing), int(progress.Vacuum.DELAY_TIME))
     limits = cutoffs(rel, params)
     names = (
         lookup(c.DATABASEOID, session.database_id).datname,
@@ -268,7 +268,11 @@ def _vacuum_heap(rel: Any, params: VacuumParams) -> None:
             rel.rd_id, vacuum.pages, counted, visible, min(frozen, visible), has_index=bool(indexes),
             horizon=(vacuum.new_relfrozenxid, vacuum.new_relminmxid),
         )
-        _report_to_statistics(rel, vacuum, counted, usage)
+        tables.report_vacuum(
+            0 if rel.is_shared else session.database_id, rel.rd_id, max(int(counted), 0),
+            vacuum.recently_dead + vacuum.missed_dead, started, is_autovacuum=params.automatic,
+        )
+        progress.end_command()
         if params.verbose or (
             params.automatic
             and params.log_min_duration_ms >= 0
@@ -279,10 +283,6 @@ def _vacuum_heap(rel: Any, params: VacuumParams) -> None:
     finally:
         for index in indexes:
             relation_close(index, 0)
-
-
-def _report_to_statistics(rel: Any, vacuum: HeapVacuum, tuples: float, usage: Usage) -> None:
-    """Tell the cumulative statistics."""
 
 
 def _share(part: int, whole: int) -> float:
@@ -302,12 +302,13 @@ def _report_lines(vacuum: HeapVacuum, params: VacuumParams, tuples: float, moved
         f'{what} "{vacuum.full_name}": index scans: {vacuum.num_index_scans}',
         f"pages: {vacuum.removed_pages} removed, {vacuum.pages} remain, {vacuum.scanned_pages} scanned "
         f"({_share(vacuum.scanned_pages, total):.2f}% of total), {vacuum.eager_scanned_pages} eagerly scanned",
-        f"tuples: {vacuum.removed} removed, {int(tuples)} remain, {vacuum.recently_dead} are dead but not yet removable",
+        f"tuples: {vacuum.removed} removed, {int(tuples)} remain, {vacuum.recently_dead} are dead but not yet "
+        "removable",
     ]
     if vacuum.missed_dead > 0:
         lines.append(
-            f"tuples missed: {vacuum.missed_dead} dead from {vacuum.missed_dead_pages} pages not removed due to cleanup "
-            "lock contention"
+            f"tuples missed: {vacuum.missed_dead} dead from {vacuum.missed_dead_pages} pages not removed due to "
+            "cleanup lock contention"
         )
     age = _distance(next_xid(), vacuum.oldest_xmin)
     lines.append(f"removable cutoff: {vacuum.oldest_xmin}, which was {age} XIDs old when operation ended")
@@ -318,8 +319,8 @@ def _report_lines(vacuum: HeapVacuum, params: VacuumParams, tuples: float, moved
         ahead = _distance(vacuum.new_relminmxid, vacuum.old_relminmxid)
         lines.append(f"new relminmxid: {vacuum.new_relminmxid}, which is {ahead} MXIDs ahead of previous value")
     lines.append(
-        f"frozen: {vacuum.frozen_tuple_pages} pages from table ({_share(vacuum.frozen_tuple_pages, total):.2f}% of total) "
-        f"had {vacuum.frozen} tuples frozen"
+        f"frozen: {vacuum.frozen_tuple_pages} pages from table "
+        f"({_share(vacuum.frozen_tuple_pages, total):.2f}% of total) had {vacuum.frozen} tuples frozen"
     )
     lines.append(
         f"visibility map: {vacuum.new_visible_pages} pages set all-visible, "

@@ -13,7 +13,6 @@ from tusk.catalog.session import session
 from tusk.config import settings
 from tusk.errors import Severity, report
 from tusk.memory import _lwlock
-
 from tusk.transaction import _clog, _commit_ts, _lock, _multixact, _procarray, _varsup
 
 _XID_HALF = 1 << 31
@@ -137,7 +136,8 @@ def update_relation_statistics(
         row = scan_rows("pg_class", oid=relid)[0]
         changes: dict[str, Any] = {}
         for column, value in (
-            ("relpages", pages), ("reltuples", _as_float4(tuples)), ("relallvisible", visible), ("relallfrozen", frozen),
+            ("relpages", pages), ("reltuples", _as_float4(tuples)), ("relallvisible", visible),
+            ("relallfrozen", frozen),
         ):  # fmt: skip
             if getattr(row, column) != value:
                 changes[column] = value

@@ -40,6 +40,7 @@ from tusk.access.heap._visibility cimport (
 from tusk.memory._critical cimport critical_end, critical_start
 from tusk.memory._interrupts cimport check_for_interrupts
 from tusk.memory._latch cimport WL_LATCH_SET, reset_latch, wait_latch
+from tusk.stats._progress cimport progress_update_param
 from tusk.storage._buffer cimport (
     BUFFER_LOCK_EXCLUSIVE, BUFFER_LOCK_SHARE, BUFFER_LOCK_UNLOCK, RBM_NORMAL, buffer_page,
     conditional_lock_buffer_for_cleanup, lock_buffer, lock_buffer_for_cleanup, mark_buffer_dirty, read_ahead,
@@ -89,11 +90,27 @@ cdef enum:
     BYPASS_MAX_MEMORY = 33554432
     WAIT_EVENT_VACUUM_TRUNCATE = 0x09000008
 
+cdef enum:                              # progress.Vacuum and its phases
+    PROGRESS_PHASE = 0
+    PROGRESS_TOTAL_BLOCKS = 1
+    PROGRESS_BLOCKS_SCANNED = 2
+    PROGRESS_BLOCKS_VACUUMED = 3
+    PROGRESS_INDEX_VACUUMS = 4
+    PROGRESS_MAX_DEAD_BYTES = 5
+    PROGRESS_DEAD_BYTES = 6
+    PROGRESS_DEAD_IDS = 7
+    PROGRESS_INDEXES_TOTAL = 8
+    PROGRESS_INDEXES_PROCESSED = 9
+    PHASE_SCAN_HEAP = 1
+    PHASE_VACUUM_INDEX = 2
+    PHASE_VACUUM_HEAP = 3
+    PHASE_INDEX_CLEANUP = 4
+    PHASE_TRUNCATE = 5
+    PHASE_FINAL = 6
+
 _EAGER_SUCCESS_RATE = 0.2
 _BYPASS_THRESHOLD = 0.02
 _TRUNCATE_CHECK_SECONDS = 0.02
-# pg_stat_progress_vacuum's phases.
-PHASE_SCAN_HEAP, PHASE_VACUUM_INDEX, PHASE_VACUUM_HEAP, PHASE_INDEX_CLEANUP, PHASE_TRUNCATE, PHASE_FINAL = range(1, 7)
 
 
 cdef int is_dead(const ItemPointerData *tid, void *arg) except -1:
@@ -177,7 +194,6 @@ cdef class HeapVacuum:
     cdef public double eager_failure_rate
     cdef public int64_t max_dead_memory
     cdef public str full_name               # database.schema.table, for messages
-    cdef public object progress             # object with phase(n), scanned(n), ... or None
     cdef DeadItems dead
     cdef readonly BlockNumber pages, original_pages, removed_pages, scanned_pages, nonempty_pages
     cdef readonly BlockNumber eager_scanned_pages, frozen_tuple_pages, lpdead_item_pages, missed_dead_pages
@@ -266,15 +282,14 @@ cdef class HeapVacuum:
     def truncate_if_worthwhile(self):
         """Give empty pages at the end back (should_attempt_truncation, lazy_truncate_heap)."""
         cdef BlockNumber freeable = self.pages - self.nonempty_pages
-        if not self.do_truncate or vacuum_failsafe_active:
-            return
-        if freeable > 0 and (freeable >= TRUNCATE_MINIMUM or freeable >= self.pages // TRUNCATE_FRACTION):
+        if self.do_truncate and not vacuum_failsafe_active and freeable > 0 and (
+                freeable >= TRUNCATE_MINIMUM or freeable >= self.pages // TRUNCATE_FRACTION):
             self.set_phase(PHASE_TRUNCATE)
             self.truncate_heap()
+        self.set_phase(PHASE_FINAL)
 
     cdef int set_phase(self, int phase) except -1:
-        if self.progress is not None:
-            self.progress.phase(phase)
+        progress_update_param(PROGRESS_PHASE, phase)
         return 0
 
     def say(self, text, level=Severity.DEBUG2):
@@ -377,8 +392,8 @@ cdef class HeapVacuum:
         cdef size_t space
         cdef BlockNumber block, last
         self.set_phase(PHASE_SCAN_HEAP)
-        if self.progress is not None:
-            self.progress.total(self.pages, self.max_dead_memory)
+        progress_update_param(PROGRESS_TOTAL_BLOCKS, self.pages)
+        progress_update_param(PROGRESS_MAX_DEAD_BYTES, self.max_dead_memory)
         try:
             while self.next_block():
                 block = self.current
@@ -403,8 +418,7 @@ cdef class HeapVacuum:
                 self.scanned_pages += 1
                 if self.current_eager:
                     self.eager_scanned_pages += 1
-                if self.progress is not None and self.scanned_pages % 64 == 0:
-                    self.progress.scanned(block, self.dead.nitems, self.dead.memory)
+                progress_update_param(PROGRESS_BLOCKS_SCANNED, block)
                 visibilitymap_pin(&self.rel.rd_locator, self.rel.relpersistence, block, &vm_buf)
                 cleanup = conditional_lock_buffer_for_cleanup(buf)
                 if not cleanup:
@@ -437,8 +451,7 @@ cdef class HeapVacuum:
         finally:
             if vm_buf:
                 release_buffer(vm_buf)
-        if self.progress is not None:
-            self.progress.scanned(self.pages, self.dead.nitems, self.dead.memory)
+        progress_update_param(PROGRESS_BLOCKS_SCANNED, self.pages)
         if self.dead.nitems > 0:
             self.vacuum_gathered()
         if self.pages > self.next_fsm_block:
@@ -520,7 +533,7 @@ cdef class HeapVacuum:
             self.frozen_tuple_pages += 1
         if result.lpdead_items > 0:
             self.lpdead_item_pages += 1
-            dead_items_add(&self.dead, block, result.deadoffsets, result.lpdead_items)
+            self.remember(block, result.deadoffsets, result.lpdead_items)
         self.removed += result.ndeleted
         self.frozen += result.nfrozen
         self.lpdead_items += result.lpdead_items
@@ -551,6 +564,12 @@ cdef class HeapVacuum:
             page_frozen[0] = self.set_visible(buf, block, vm_buf, InvalidTransactionId,
                                               VISIBILITYMAP_ALL_VISIBLE | VISIBILITYMAP_ALL_FROZEN)
         return result.ndeleted
+
+    cdef int remember(self, BlockNumber block, const OffsetNumber *offsets, int n) except -1:
+        dead_items_add(&self.dead, block, offsets, n)
+        progress_update_param(PROGRESS_DEAD_IDS, self.dead.nitems)
+        progress_update_param(PROGRESS_DEAD_BYTES, self.dead.memory)
+        return 0
 
     cdef int map_bits(self, BlockNumber block, int vm_buf) except -1:
         cdef int pinned = vm_buf
@@ -622,7 +641,7 @@ cdef class HeapVacuum:
                 missed += ndead
         elif ndead > 0:
             self.lpdead_item_pages += 1
-            dead_items_add(&self.dead, block, dead, ndead)
+            self.remember(block, dead, ndead)
             self.lpdead_items += ndead
         self.live += live
         self.recently_dead += recent
@@ -646,6 +665,8 @@ cdef class HeapVacuum:
             elif self.vacuum_indexes():
                 self.second_pass()
         dead_items_reset(&self.dead)
+        progress_update_param(PROGRESS_DEAD_IDS, 0)
+        progress_update_param(PROGRESS_DEAD_BYTES, 0)
         return 0
 
     cdef bint vacuum_indexes(self) except -1:
@@ -653,13 +674,11 @@ cdef class HeapVacuum:
         if self.check_failsafe():
             return False
         self.set_phase(PHASE_VACUUM_INDEX)
-        if self.progress is not None:
-            self.progress.indexes(len(self.results))
+        progress_update_param(PROGRESS_INDEXES_TOTAL, len(self.results))
         for number, result in enumerate(self.results):
             index_method_of(result.index).bulk_delete(result.index, self.rel, is_dead, &self.dead, &result.stats)
             result.scanned = result.known = True
-            if self.progress is not None:
-                self.progress.index_done(number + 1)
+            progress_update_param(PROGRESS_INDEXES_PROCESSED, number + 1)
             if self.check_failsafe():
                 # The heap's line pointers may go only once no index refers to them.
                 self.count_index_scan()
@@ -669,23 +688,21 @@ cdef class HeapVacuum:
 
     cdef int count_index_scan(self) except -1:
         self.num_index_scans += 1
-        if self.progress is not None:
-            self.progress.indexes(0)
-            self.progress.index_scans(self.num_index_scans)
+        progress_update_param(PROGRESS_INDEXES_TOTAL, 0)
+        progress_update_param(PROGRESS_INDEXES_PROCESSED, 0)
+        progress_update_param(PROGRESS_INDEX_VACUUMS, self.num_index_scans)
         return 0
 
     cdef int cleanup_indexes(self) except -1:
         cdef IndexResult result
         self.set_phase(PHASE_INDEX_CLEANUP)
-        if self.progress is not None:
-            self.progress.indexes(len(self.results))
+        progress_update_param(PROGRESS_INDEXES_TOTAL, len(self.results))
         for number, result in enumerate(self.results):
             if index_method_of(result.index).vacuum_cleanup(result.index, self.rel, &result.stats, result.scanned):
                 result.known = True
-            if self.progress is not None:
-                self.progress.index_done(number + 1)
-        if self.progress is not None:
-            self.progress.indexes(0)
+            progress_update_param(PROGRESS_INDEXES_PROCESSED, number + 1)
+        progress_update_param(PROGRESS_INDEXES_TOTAL, 0)
+        progress_update_param(PROGRESS_INDEXES_PROCESSED, 0)
         return 0
 
     cdef int second_pass(self) except -1:
@@ -704,8 +721,7 @@ cdef class HeapVacuum:
                 vacuum_delay_point()
                 block = self.dead.blocks[i]
                 n = dead_items_of(&self.dead, i, offsets)
-                if self.progress is not None and i % 64 == 0:
-                    self.progress.vacuumed(block)
+                progress_update_param(PROGRESS_BLOCKS_VACUUMED, block)
                 visibilitymap_pin(&self.rel.rd_locator, self.rel.relpersistence, block, &vm_buf)
                 buf = read_buffer(&self.rel.rd_locator, self.rel.relpersistence, MAIN_FORK, block, RBM_NORMAL,
                                   vacuum_strategy())
