@@ -13,6 +13,7 @@ from typing import Any
 from tusk.catalog import cache as c
 from tusk.catalog import dependency as dep
 from tusk.catalog import inval, relmap
+from tusk.catalog import namespace as namespaces
 from tusk.catalog import objectaddress as oa
 from tusk.catalog._relcache import forget_relation, note_new_relation, relation_close, relation_open
 from tusk.catalog._tuples import (
@@ -43,6 +44,7 @@ MAX_HEAP_ATTRIBUTES = 1600
 STORED_KINDS = "rtmiS"
 TABLE_AM_KINDS = "rtm"
 TYPED_KINDS = "rvmfcp"
+_ACCESS_EXCLUSIVE = 8
 
 
 @dataclass
@@ -227,6 +229,8 @@ def create_relation(
     if tablespace == session.database_tablespace:
         tablespace = 0
     relid = oid or new_relfilenumber(tablespace, persistence, shared)
+    # Nobody can see the relation before the commit; the lock is for standbys, and for whoever looks at pg_locks.
+    namespaces.lock_relation(relid, _ACCESS_EXCLUSIVE, False)
     stored = relkind in STORED_KINDS
     if not stored and relkind != "p":
         tablespace = 0

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import struct
 from decimal import Decimal
 from typing import Any
 
+from tusk.catalog.session import session
 from tusk.commands.functions.support import invalid, out_row
 from tusk.errors import SqlError, errcode, feature_not_supported
 from tusk.stats import session_info
@@ -16,6 +18,7 @@ from tusk.wal.rmgr import RMGR_NAMES
 
 _MICROSECONDS = 1_000_000
 _UNIX_TO_PG_SECONDS = 946_684_800
+_LOGICALMSG, _INCLUDE_ORIGIN = 21, 1        # access/rmgrlist.h, access/xloginsert.h
 
 
 def _not_during_recovery() -> None:
@@ -103,6 +106,26 @@ def pg_create_restore_point(name: str) -> int:
     # xl_restore_point: time, then the name in 64 bytes (XLOG, info 0x70).
     body = xact.statement_start_timestamp().to_bytes(8, "little", signed=True) + encoded.ljust(64, b"\0")
     return _insert.insert(0, 0x70, body)
+
+
+@function("pg_logical_emit_message_text")
+def pg_logical_emit_message_text(transactional: bool, prefix: str, content: str, flush: bool) -> int:
+    """Write a text that logical decoding will pass on; returns the position behind the record."""
+    return pg_logical_emit_message_bytea(transactional, prefix, content.encode("utf-8", "surrogateescape"), flush)
+
+
+@function("pg_logical_emit_message_bytea")
+def pg_logical_emit_message_bytea(transactional: bool, prefix: str, content: bytes, flush: bool) -> int:
+    """Write bytes that logical decoding will pass on: with the transaction, or at once and if asked durably."""
+    if transactional:
+        xact.get_current_transaction_id()
+    # xl_logical_message: database, transactional, both lengths; then the prefix with its zero byte, and the content.
+    name = prefix.encode("utf-8", "surrogateescape") + b"\0"
+    head = struct.pack("<I?3xQQ", session.database_id, transactional, len(name), len(content))
+    end = _insert.insert(_LOGICALMSG, 0, head + name + content, _INCLUDE_ORIGIN)
+    if flush and not transactional:
+        _xlog.flush(end)
+    return end
 
 
 @function("pg_last_wal_receive_lsn", "pg_last_wal_replay_lsn", "pg_last_xact_replay_timestamp")
