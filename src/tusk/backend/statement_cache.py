@@ -21,6 +21,8 @@ from tusk.sql.plancache import PlanSource
 from tusk.transaction import _snapshot as snapshots
 from tusk.types.codec import codec_for
 
+# Classes of errors that no other text would avoid: deadlocks, time-outs, cancels, resources.
+_NOT_OF_THE_TEXT = ("40", "53", "55", "57")
 _MAX_TEXT = 4096
 _MAX_ENTRIES = 500
 _STARTS = re.compile(r"\s*(select|insert|update|delete)\b", re.IGNORECASE)
@@ -127,7 +129,9 @@ class StatementCache:
                 source.analyze()
             finally:
                 snapshots.pop_active()
-        except SqlError:
+        except SqlError as error:
+            if error.sqlstate[:2] in _NOT_OF_THE_TEXT:
+                raise
             return None
         if source.is_utility or len(source.queries) != 1 or 0 in source.param_types:
             return None

@@ -13,6 +13,7 @@ from tusk.config import Action, Context, Source, parameter, parameters, reset_al
 from tusk.config import settings as current
 from tusk.config.files import alter_system
 from tusk.config.parameters import HIDDEN, LISTS, QUOTED_LISTS
+from tusk.config.registry import check_text
 from tusk.errors import SqlError, errcode, feature_not_supported
 from tusk.sql.nodes import A_Const, Float, Integer, String, TypeCast, enums
 from tusk.transaction import xact
@@ -163,7 +164,7 @@ def alter_system_set(statement: Any, context: UtilityContext) -> str:
     if command.kind in (enums.VAR_SET_VALUE, enums.VAR_SET_CURRENT):
         text = flatten_arguments(known.name, command.args) if command.args else show(known.name)
     if text is not None:
-        known.parse(text)
+        check_text(known, text)
         if "\n" in text:
             raise SqlError(
                 errcode.INVALID_PARAMETER_VALUE, "parameter value for ALTER SYSTEM must not contain a newline"

@@ -171,6 +171,13 @@ def on_show(name: str) -> Callable[[Callable[[], str]], Callable[[], str]]:
     return register
 
 
+def check_text(item: Parameter, text: str) -> Value:
+    """What a text would set the parameter to, without setting it. 22023 where it cannot be."""
+    value = item.parse(text)
+    check = _check_hooks.get(item.name)
+    return value if check is None else check(value, Source.FILE)
+
+
 def find(name: str) -> Parameter:
     """The parameter of that name; 42704 if there is none."""
     found = parameter(name)

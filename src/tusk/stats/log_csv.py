@@ -17,7 +17,6 @@ def csv_line(record: LogRecord) -> str:
     """The row, with its line end. Values without a meaning here are empty, not quoted."""
     info = session_info.current
     verbosity = settings.log_error_verbosity
-    shows_details = verbosity != "terse"
     origin = f"{info.remote_host}:{info.remote_port}" if info.remote_port else info.remote_host
     location = ""
     if verbosity == "verbose" and record.location is not None:
@@ -39,11 +38,11 @@ def csv_line(record: LogRecord) -> str:
         record.label,
         record.sqlstate,
         _quoted(record.message),
-        _quoted(record.detail) if shows_details else "",
-        _quoted(record.hint) if shows_details else "",
-        _quoted(record.internal_query) if shows_details else "",
-        str(record.internal_position) if record.internal_position and record.internal_query and shows_details else "",
-        _quoted(record.context) if shows_details else "",
+        _quoted(record.detail),
+        _quoted(record.hint),
+        _quoted(record.internal_query),
+        str(record.internal_position) if record.internal_position and record.internal_query else "",
+        _quoted(record.context),
         _quoted(record.statement),
         str(record.position) if record.statement is not None and record.position else "",
         _quoted(location or None),

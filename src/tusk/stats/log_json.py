@@ -16,7 +16,6 @@ def json_line(record: LogRecord) -> str:
     """The object, with its line end. Keys without a value are left out."""
     info = session_info.current
     verbosity = settings.log_error_verbosity
-    shows_details = verbosity != "terse"
     has_statement = record.statement is not None
     function: str | None = None
     file: str | None = None
@@ -39,11 +38,11 @@ def json_line(record: LogRecord) -> str:
         ("error_severity", record.label),
         ("state_code", record.sqlstate if record.sqlstate != "00000" else None),
         ("message", record.message),
-        ("detail", record.detail if shows_details else None),
-        ("hint", record.hint if shows_details else None),
-        ("internal_query", record.internal_query if shows_details else None),
-        ("internal_position", (record.internal_position or None) if record.internal_query and shows_details else None),
-        ("context", record.context if shows_details else None),
+        ("detail", record.detail),
+        ("hint", record.hint),
+        ("internal_query", record.internal_query),
+        ("internal_position", (record.internal_position or None) if record.internal_query else None),
+        ("context", record.context),
         ("statement", record.statement),
         ("cursor_position", (record.position or None) if has_statement else None),
         ("func_name", function),

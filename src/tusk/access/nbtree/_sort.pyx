@@ -14,21 +14,13 @@ from tusk.access.nbtree._search cimport tid_compare
 from tusk.memory._interrupts cimport InterruptPending, check_for_interrupts
 
 import os
-import tempfile
+
+from tusk.storage.temporary_files import TemporaryFile
 
 cdef enum:
     BLOCK_SIZE = 1 << 20
     READ_SIZE = 1 << 18
     INSERTION_RUN = 8
-
-
-def temporary_file():
-    """An unlinked file in the cluster's directory for temporary files."""
-    directory = os.path.join("base", "pgsql_tmp")
-    if os.path.isdir("base") and os.path.isfile("PG_VERSION"):
-        os.makedirs(directory, mode=0o700, exist_ok=True)
-        return tempfile.TemporaryFile(prefix=f"pgsql_tmp{os.getpid()}.", dir=directory, buffering=0)
-    return tempfile.TemporaryFile(buffering=0)
 
 
 cdef inline int compare_column(const IndexKey *key, Datum a, bint anull, Datum b, bint bnull) except? -2:
@@ -216,7 +208,7 @@ cdef class TupleSorter:
         cdef size_t size
         self.sort()
         if self.file is None:
-            self.file = temporary_file()
+            self.file = TemporaryFile()
         begin = self.file.seek(0, os.SEEK_END)
         out = <char *> malloc(READ_SIZE)
         if out == NULL:

@@ -6,7 +6,7 @@ from tusk.sql.execute._batch cimport batch_row
 from tusk.types._kernel cimport BATCH_ROWS
 from tusk.types._kernel_datum cimport datum_length
 
-from tusk.sql.execute.temporary import temporary_file
+from tusk.storage.temporary_files import temporary_file
 
 
 cdef class RowStore:
