@@ -8,10 +8,16 @@ that has been built in place).
 
 import os
 import runpy
+import shutil
+import sys
 from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+sys.path.insert(0, str(Path(__file__).parent / "tools"))
+from bundle import bundle  # noqa: E402
 
 BUILD = os.environ.get("TUSK_BUILD", "plain")
 FLAGS = {
@@ -72,7 +78,24 @@ def compiled(paths: list[Path], **directives: bool) -> list[Extension]:
 
 
 runpy.run_path("tools/generate_kernels.py", run_name="__main__")
+
+
+class BuildExtensions(build_ext):  # type: ignore[misc]
+    """The extension modules, and then all of them in one library (tools/bundle.py)."""
+
+    def run(self) -> None:
+        """Build what is out of date, then link the bundle if anything was."""
+        super().run()
+        modules = []
+        for module in self.extensions:
+            name = Path(module.sources[0]).with_suffix(".o")
+            modules.append((Path(self.build_temp) / name, module.name, Path(self.get_ext_fullpath(module.name))))
+        if modules and BUILD != "asan" and shutil.which("objcopy") and all(path.exists() for path, _, _ in modules):
+            bundle(Path(self.get_ext_fullpath("tusk._bundle")), modules, Path(self.build_temp) / "bundle", [])
+
+
 setup(
+    cmdclass={"build_ext": BuildExtensions},
     ext_modules=[] if BUILD == "none" else [
         *compiled(
             [*Path("src/tusk").rglob("*.pyx")],

@@ -131,6 +131,20 @@ cdef FastPlan fast_plan(source):
     return found
 
 
+def prepare_source(source) -> None:
+    """Make what the first execution of a source's generic plan would make."""
+    cdef FastPlan fast = fast_plan(source)
+    if fast is None:
+        return
+    fast.description(())
+    if fast.is_select:
+        fast.encoder(())
+    if not source.executors:
+        executor = Executor(fast.planned, source.text)
+        executor.end()
+        source.executors.append(executor)
+
+
 cdef inline uint32_t u32(const unsigned char *p) noexcept nogil:
     return (<uint32_t> p[0] << 24) | (<uint32_t> p[1] << 16) | (<uint32_t> p[2] << 8) | p[3]
 

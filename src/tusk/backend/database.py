@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tusk.backend import warm
 from tusk.backend.authentication import RoleLookup
 from tusk.catalog import _runtime, acl
 from tusk.catalog import cache as c
@@ -39,8 +40,11 @@ def preload_catalogs() -> None:
 
 def role_lookup() -> RoleLookup:
     """What authentication asks: membership and password, from the shared catalogs."""
-    _runtime.attach_process()
-    _runtime.start_catalog_access()
+    if warm.state.database:
+        _runtime.attach_process(resume_at=warm.state.position)
+    else:
+        _runtime.attach_process()
+        _runtime.start_catalog_access()
 
     def is_member(user: str, role: str) -> bool:
         member, group = lookup(c.AUTHNAME, user), lookup(c.AUTHNAME, role)
@@ -57,8 +61,11 @@ def role_lookup() -> RoleLookup:
     return RoleLookup(is_member=is_member, password_of=password_of)
 
 
-def open_session_database(user: str, database: str) -> None:
-    """Become ``user`` in ``database``. FATAL 28000, 53300, 3D000, 42501, 55000 as PostgreSQL says them."""
+def open_session_database(user: str, database: str) -> bool:
+    """Become ``user`` in ``database``; whether stored settings came with that.
+
+    Errors: FATAL 28000, 53300, 3D000, 42501, 55000 as PostgreSQL says them.
+    """
     role = lookup(c.AUTHNAME, user)
     if role is None:
         raise Fatal(errcode.INVALID_AUTHORIZATION_SPECIFICATION, f'role "{user}" does not exist')
@@ -76,15 +83,19 @@ def open_session_database(user: str, database: str) -> None:
     _check_database(row, role)
     _process.set_my_identity(row.oid, role.oid)
     _state.set_my_database(row.oid, row.dattablespace)
-    session.database_id = row.oid
-    session.database_tablespace = row.dattablespace
-    _runtime.open_database(row.oid, row.dattablespace)
-    _runtime.set_database_collation()
+    if warm.state.database != row.oid:
+        warm.state.forget()
+        _runtime.open_database(row.oid, row.dattablespace)
+        _runtime.set_database_collation()
     _set_database_options(row)
-    _apply_stored_settings(row.oid, role.oid)
+    return _apply_stored_settings(row.oid, role.oid)
 
 
 def _find_database(name: str) -> Any:
+    if name == warm.state.database_name:
+        row = lookup(c.DATABASEOID, warm.state.database)
+        if row is not None and row.datname == name:
+            return row
     rows = scan_rows("pg_database", datname=name)
     if not rows:
         raise Fatal(errcode.UNDEFINED_DATABASE, f'database "{name}" does not exist')
@@ -152,21 +163,38 @@ def _set_database_options(row: Any) -> None:
     set_option("client_encoding", "UTF8", Context.INTERNAL, Source.DYNAMIC_DEFAULT)
 
 
-def _apply_stored_settings(database: int, role: int) -> None:
-    """ALTER DATABASE/ROLE ... SET, the most specific last word (process_settings)."""
-    for setdatabase, setrole, source in (
-        (database, role, Source.DATABASE_USER),
-        (0, role, Source.USER),
-        (database, 0, Source.DATABASE),
-        (0, 0, Source.GLOBAL),
-    ):
-        for row in scan_rows("pg_db_role_setting", setdatabase=setdatabase, setrole=setrole):
-            for item in row.setconfig or ():
-                name, _, value = item.partition("=")
-                try:
-                    set_option(name, value, Context.SUSET, source)
-                except SqlError as error:
-                    report(Severity.WARNING, error.message, sqlstate=error.sqlstate)
+def role_settings(database: int, role: int) -> list[tuple[Source, str]]:
+    """What ALTER DATABASE/ROLE ... SET say for this role in this database, the most specific first.
+
+    Remembered where the template looks them up, until a message says that pg_db_role_setting changed.
+    """
+    found: list[tuple[Source, str]] | None = warm.state.role_settings.get((database, role))
+    if found is None:
+        found = [
+            (source, item)
+            for setdatabase, setrole, source in (
+                (database, role, Source.DATABASE_USER),
+                (0, role, Source.USER),
+                (database, 0, Source.DATABASE),
+                (0, 0, Source.GLOBAL),
+            )
+            for row in scan_rows("pg_db_role_setting", setdatabase=setdatabase, setrole=setrole)
+            for item in row.setconfig or ()
+        ]
+        warm.state.role_settings[database, role] = found
+    return found
+
+
+def _apply_stored_settings(database: int, role: int) -> bool:
+    """Apply `role_settings`; whether there were any (process_settings)."""
+    found = role_settings(database, role)
+    for source, item in found:
+        name, _, value = item.partition("=")
+        try:
+            set_option(name, value, Context.SUSET, source)
+        except SqlError as error:
+            report(Severity.WARNING, error.message, sqlstate=error.sqlstate)
+    return bool(found)
 
 
 def leave() -> None:

@@ -10,6 +10,7 @@ import importlib
 import os
 import pkgutil
 import platform
+import re
 import secrets
 import signal
 import socket
@@ -19,12 +20,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from tusk.backend import (
+    _demand,
     authentication,
     connection_log,
     hba_functions,  # noqa: F401  registers functions
     interrupts,
     protocol,
     quit_handler,
+    warm,
 )
 from tusk.backend.connection import AuthenticationTimeout, ClientConnection, ConnectionLost
 from tusk.backend.database import leave as leave_database
@@ -46,6 +49,9 @@ from tusk.storage import _sync
 from tusk.transaction import _procarray, xact
 
 VERSION = "18.4"
+# Settings of a startup packet that no plan depends on.
+_PLAIN_SETTINGS = {"application_name", "client_encoding"}
+_NOT_FOR_SERVERS = re.compile(r"(\.coverage|bench|bench_\w+|__main__)$")
 
 
 def version_string() -> str:
@@ -72,7 +78,7 @@ def preload() -> None:
 def _import_all(package: str) -> None:
     """Import every module of a package: what is imported after the fork is imported once for each client."""
     for module in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
-        if not module.ispkg and not module.name.endswith((".coverage", "bench", "__main__")):
+        if not module.ispkg and not _NOT_FOR_SERVERS.search(module.name):
             importlib.import_module(module.name)
 
 
@@ -179,12 +185,14 @@ def _serve(
     connection.deadline = None
     title.set_title("startup")
     connection.send(protocol.authentication(protocol.AUTH_OK))
-    open_session_database(packet.user, packet.database)
+    has_stored_settings = open_session_database(packet.user, packet.database)
     interrupts.is_authenticating = False
     _activity.set_identity(identity.database_id, identity.authenticated_user_id)
     _apply_startup_settings(packet)
     xact.commit_transaction_command()
     session = Session(connection)
+    if not has_stored_settings and not packet.options and packet.settings.keys() <= _PLAIN_SETTINGS:
+        _inherit_statements(session)
     _attach_session(session)
     take_changed_reported()
     for reported in sorted(REPORTED):
@@ -193,6 +201,16 @@ def _serve(
     title.set_title("idle")
     connection_log.log_setup(timings)
     session.run()
+
+
+def _inherit_statements(session: Session) -> None:
+    """A session with the server's own settings may use the template's plans, and be an example for its next ones."""
+    database, role = identity.database_id, identity.session_user_id
+    _demand.note_session(database, role)
+    if warm.state.database == database and warm.state.role == role:
+        session.statements.inherit(warm.state.statements, warm.state.names_as_of)
+    else:
+        session.statements.inherit({}, 0)
 
 
 def _cancel(request: CancelRequest) -> None:

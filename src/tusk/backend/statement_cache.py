@@ -9,10 +9,13 @@ errors are then reported about the text that the client sent.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from tusk.backend import _demand
 from tusk.catalog.oids import INT4OID, INT8OID, NUMERICOID
+from tusk.catalog.session import session
 from tusk.errors import SqlError
 from tusk.sql import plancache
 from tusk.sql.nodes import RawStmt
@@ -25,6 +28,7 @@ from tusk.types.codec import codec_for
 _NOT_OF_THE_TEXT = ("40", "53", "55", "57")
 _MAX_TEXT = 4096
 _MAX_ENTRIES = 500
+_MAX_NOTES = 4              # statements at the start of a session that the template hears of
 _STARTS = re.compile(r"\s*(select|insert|update|delete)\b", re.IGNORECASE)
 _UNSAFE = re.compile(r'["$\\]|--|/\*|;.*\S|[eEbBxXnNuU&]\'|\'\s+\'', re.DOTALL)
 _LITERAL = re.compile(r"'(?:[^']|'')*'|(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
@@ -74,6 +78,7 @@ class StatementCache:
         self._sources: dict[tuple[str, tuple[int, ...]], PlanSource | None] = {}
         self._parsed: dict[str, list[RawStmt]] = {}
         self._names_as_of = 0
+        self._notes_left = 0
 
     def parse(self, text: str) -> list[RawStmt]:
         """The statements of a text; those that only begin or end transactions are remembered."""
@@ -101,7 +106,10 @@ class StatementCache:
             self._names_as_of = plancache.names_changed_at
         source = self._sources.get(key)
         if (source is None and key not in self._sources) or (source is not None and source.is_stale()):
-            source = self._make(normalized, taker.kinds)
+            source = self.make(normalized, taker.kinds)
+            if self._notes_left and source is not None:
+                self._notes_left -= 1
+                _demand.note_statement(session.database_id, session.current_user_id, normalized, taker.kinds)
             if len(self._sources) >= _MAX_ENTRIES:
                 self._sources.clear()
             self._sources[key] = source
@@ -116,8 +124,15 @@ class StatementCache:
             return None
         return source, values
 
+    def inherit(self, sources: dict[tuple[str, tuple[int, ...]], PlanSource | None], names_as_of: int) -> None:
+        """Start with the plans that the session template made, and tell it what was missing among them."""
+        self._sources = sources
+        self._names_as_of = names_as_of
+        self._notes_left = _MAX_NOTES
+
     @staticmethod
-    def _make(normalized: str, kinds: list[int]) -> PlanSource | None:
+    def make(normalized: str, kinds: Sequence[int]) -> PlanSource | None:
+        """The analysed source of a text without literals; None where it is not a plain query. Needs a transaction."""
         try:
             statements = parse(normalized)
             if len(statements) != 1:

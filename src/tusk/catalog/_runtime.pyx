@@ -352,14 +352,19 @@ set_collation_finder(_remember_collation)
 inval.on_syscache_change(c.COLLOID, _collations_changed)
 
 
-def attach_process(send_only=False):
-    """Take part in invalidation, once the process slot is there; auxiliary processes that only redo set send_only."""
-    _sinval.backend_init(send_only)
+def attach_process(send_only=False, resume_at=-1):
+    """Take part in invalidation, once the process slot is there; auxiliary processes that only redo set send_only.
+
+    A process that inherited caches resumes where their former owner left, and applies what was queued since then.
+    """
+    _sinval.backend_init(send_only, resume_at)
+    if resume_at >= 0:
+        accept_invalidation_messages()
 
 
 def detach_process():
-    """Stop taking part, before the process slot is given back."""
-    _sinval.backend_exit()
+    """Stop taking part, before the process slot is given back; returns the place for ``resume_at``."""
+    return _sinval.backend_exit()
 
 
 def start_catalog_access(data_directory="."):

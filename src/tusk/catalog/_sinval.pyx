@@ -4,7 +4,7 @@ A process that falls half a ring behind is signalled to catch up; one that falls
 all of its caches. Locks: SInvalWriteLock for writers, SInvalReadLock shared for readers, exclusive for cleaning up.
 """
 
-from libc.stdint cimport uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy
 from tusk.memory._atomics cimport atomic_read_u64, atomic_write_u64
 from tusk.memory._lwlock cimport LW_EXCLUSIVE, LW_SHARED, SInvalReadLock, SInvalWriteLock, lwlock_acquire, lwlock_release, main_lock
@@ -77,9 +77,14 @@ def set_handlers(apply, reset):
     _reset = reset
 
 
-def backend_init(bint send_only):
-    """Start taking part in the queue, after the process slot was taken (SharedInvalBackendInit)."""
+def backend_init(bint send_only, int64_t resume_at=-1):
+    """Start taking part in the queue, after the process slot was taken (SharedInvalBackendInit).
+
+    ``resume_at`` is the reading place that the owner of inherited caches had when it left: what was queued since then
+    is still to be read, or, where that is no longer in the queue, all caches are to be reset.
+    """
     global mine, my_procno
+    cdef uint64_t place
     my_procno = MyProc.procno
     mine = &states[my_procno]
     lwlock_acquire(main_lock(SInvalWriteLock), LW_EXCLUSIVE)
@@ -89,15 +94,32 @@ def backend_init(bint send_only):
     mine.signaled = 0
     mine.has_messages = 0
     mine.send_only = send_only
+    if resume_at >= 0:
+        place = <uint64_t> resume_at
+        if place > shared.max_msg_num or place + MAXNUMMESSAGES < shared.max_msg_num:
+            mine.reset_state = 1
+            mine.has_messages = 1
+        elif place < shared.max_msg_num:
+            mine.next_msg_num = place
+            mine.has_messages = 1
+            if place < shared.min_msg_num:
+                # Nobody overwrites the queue while the lock is held: from now on these messages are needed again.
+                shared.min_msg_num = place
     lwlock_release(main_lock(SInvalWriteLock))
 
 
 def backend_exit():
-    """Stop taking part, before the process slot is given back (CleanupInvalidationState)."""
+    """Stop taking part, before the process slot is given back (CleanupInvalidationState).
+
+    Returns the reading place, for `backend_init` of who goes on with this process's caches; -1 if they are of no use.
+    """
     global mine
+    cdef int64_t place = -1
     if mine == NULL:
-        return
+        return place
     lwlock_acquire(main_lock(SInvalWriteLock), LW_EXCLUSIVE)
+    if not mine.reset_state:
+        place = <int64_t> mine.next_msg_num
     mine.pid = 0
     mine.next_msg_num = 0
     mine.reset_state = 0
@@ -105,6 +127,12 @@ def backend_exit():
     mine.has_messages = 0
     lwlock_release(main_lock(SInvalWriteLock))
     mine = NULL
+    return place
+
+
+def is_behind(int64_t place):
+    """Whether anything has been queued since this reading place."""
+    return <int64_t> atomic_read_u64(&shared.max_msg_num) != place
 
 
 cdef int clean_up(uint64_t min_free) except -1:

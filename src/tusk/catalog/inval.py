@@ -34,6 +34,8 @@ RELATION, ATTRIBUTE, INDEX, CONSTRAINT = 1259, 1249, 2610, 2606
 
 # Called with a relation OID, 0 for all; with a hash value, 0 for all.
 relcache_callbacks: list[Callable[[int], None]] = []
+# Called with the OID of a catalog of SNAPSHOT_ONLY, 0 for all.
+snapshot_callbacks: list[Callable[[int], None]] = []
 syscache_callbacks: dict[int, list[Callable[[int], None]]] = {}
 
 # Set by the modules they belong to.
@@ -228,6 +230,8 @@ def execute(message: bytes) -> None:
         invalidate_relation_map(database == 0)
     elif kind == SNAPSHOT:
         invalidate_catalog_snapshot()
+        for callback in snapshot_callbacks:
+            callback(value)
     elif kind != RELSYNC:
         raise RuntimeError(f"unrecognized invalidation message ID: {kind}")
 
@@ -241,7 +245,7 @@ def reset_all() -> None:
     for functions in syscache_callbacks.values():
         for callback in functions:
             callback(0)
-    for callback in relcache_callbacks:
+    for callback in [*relcache_callbacks, *snapshot_callbacks]:
         callback(0)
 
 

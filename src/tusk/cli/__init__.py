@@ -7,6 +7,8 @@ import sys
 
 import click
 
+from tusk.cli import bundled
+
 # Command word -> (module, object, one line of help); a module is imported only when its command runs.
 COMMANDS = {
     "serve": ("tusk.cli.serve", "serve", "Run a server, making its data directory if need be."),
@@ -31,6 +33,8 @@ class _Lazy(click.Group):
         """Import the command."""
         if cmd_name not in COMMANDS:
             return None
+        if cmd_name == "postgres":
+            bundled.install()       # before anything that is in it is imported
         module, name, _ = COMMANDS[cmd_name]
         command: click.Command = getattr(importlib.import_module(module), name)
         return command

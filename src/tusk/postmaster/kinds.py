@@ -24,6 +24,7 @@ class ExitPolicy(Enum):
     RESTART = "start another"       # status 0 only; 1 is a crash
     LAST_ACT = "expected at shutdown only"
     COLLECTOR = "start another, whatever the status: it is not attached"
+    TEMPLATE = "go without"         # status 0 and 1; backends can be forked without it
     STARTUP = "recovery is over, or the server gives up"
 
 
@@ -50,6 +51,9 @@ KINDS = {
         ),
         ProcessKind(
             BackendType.BG_WRITER, "background writer", "background writer process", ExitPolicy.RESTART, bgwriter.main
+        ),
+        ProcessKind(
+            BackendType.SESSION_TEMPLATE, "session template", "session template process", ExitPolicy.TEMPLATE, None
         ),
         ProcessKind(BackendType.WAL_WRITER, "walwriter", "WAL writer process", ExitPolicy.RESTART, walwriter.main),
     )

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tusk.backend import main as backend_main
+from tusk.backend import template
 from tusk.backend.hba import HbaLine, IdentLine, load_rules, parse_ident_file
 from tusk.config import settings
 from tusk.config.files import load_config_files
@@ -30,6 +31,7 @@ from tusk.postmaster.launch import fork_child
 from tusk.postmaster.logging_collector import LoggingCollector
 from tusk.postmaster.settings import settle_shared_memory_size
 from tusk.postmaster.sockets import Listeners
+from tusk.postmaster.spares import Spares
 from tusk.stats import session_info
 from tusk.stats.backend_types import BackendType
 from tusk.wal import _control
@@ -85,7 +87,11 @@ class Child:
     backend_type: BackendType
 
 
-_AUXILIARY_TO_STOP = (BackendType.BG_WRITER, BackendType.WAL_WRITER, BackendType.STARTUP)
+_AUXILIARY_TO_STOP = (
+    BackendType.BG_WRITER, BackendType.WAL_WRITER, BackendType.STARTUP, BackendType.SESSION_TEMPLATE,
+)  # fmt: skip
+# A server that gets fewer connections is not worth a process that prepares for more.
+_CONNECTIONS_BEFORE_TEMPLATE = 6
 
 
 class Postmaster:
@@ -115,6 +121,9 @@ class Postmaster:
         self._next_touch = 0.0
         self._auxiliary: dict[BackendType, int] = {}
         self.logging = LoggingCollector(self._close_inherited)
+        self._spares: Spares | None = None
+        self._nforked = 0
+        self._early_exits: dict[int, int] = {}      # spares that ended before the template told of them
 
     # Starting
 
@@ -266,6 +275,9 @@ class Postmaster:
         refusal = self._refusal()
         kind = BackendType.BACKEND if refusal is None else BackendType.DEAD_END_BACKEND
         accepted_at = time.time()
+        if refusal is None and self._spares is not None and self._spares.hand_over(client, accepted_at):
+            client.close()
+            return
 
         def run() -> None:
             backend_main.run(client, address, refusal, self.rules, self.mappings, accepted_at)
@@ -281,6 +293,9 @@ class Postmaster:
             self._say_fork_failed(client, error)
         else:
             self.children[pid] = Child(pid, kind)
+            if refusal is None:
+                self._nforked += 1
+                self._start_template_if_worth_it()
         finally:
             client.close()
 
@@ -308,7 +323,10 @@ class Postmaster:
                 )
             return Fatal(errcode.CANNOT_CONNECT_NOW, "the database system is in recovery mode")
         limit = 2 * (settings.max_connections + settings.max_wal_senders)
-        if sum(child.backend_type == BackendType.BACKEND for child in self.children.values()) >= limit:
+        nidle = max(self._spares.nidle, 0) if self._spares is not None else 0
+        if len(self.children) > limit and limit <= (
+            sum(child.backend_type == BackendType.BACKEND for child in self.children.values()) - nidle
+        ):
             return Fatal(errcode.TOO_MANY_CONNECTIONS, "sorry, too many clients already")
         return None
 
@@ -319,6 +337,59 @@ class Postmaster:
         self._wakeup_read.close()
         self._wakeup_write.close()
         self.children.clear()
+        if self._spares is not None:
+            self._spares.close_in_child()
+
+    # Spare backends
+
+    def _start_template_if_worth_it(self) -> None:
+        if self._spares is not None or self._nforked < _CONNECTIONS_BEFORE_TEMPLATE or self.state != State.PM_RUN:
+            return
+        spares = Spares(self._spare_forked)
+        rules, mappings = self.rules, self.mappings
+
+        def run() -> None:
+            template.main(spares.control_end, spares.queue_end, rules, mappings)
+
+        def prepare() -> None:
+            self._prepare_child()
+            spares.close_in_template()
+
+        try:
+            pid = fork_child(BackendType.SESSION_TEMPLATE, run, prepare)
+        except OSError as error:
+            report(Severity.LOG, f"could not fork session template process: {error.strerror}")
+            self._nforked = 0
+            return
+        self.children[pid] = Child(pid, BackendType.SESSION_TEMPLATE)
+        self._auxiliary[BackendType.SESSION_TEMPLATE] = pid
+        self._spares = spares
+        spares.started(pid)
+        self.selector.register(spares.control, selectors.EVENT_READ, self._hear_template)
+
+    def _hear_template(self, _sock: socket.socket) -> None:
+        if self._spares is not None and not self._spares.hear():
+            self._retire_spares()
+
+    def _spare_forked(self, pid: int) -> None:
+        child = Child(pid, BackendType.BACKEND)
+        self.children[pid] = child
+        status = self._early_exits.pop(pid, None)
+        if status is not None:
+            del self.children[pid]
+            self._child_exited(child, status)
+        elif self.fatal_error or self.shutdown == Shutdown.IMMEDIATE:
+            os.kill(pid, signal.SIGQUIT)
+
+    def _retire_spares(self) -> None:
+        """Let the template and the idle spares go; those with a client stay."""
+        spares, self._spares = self._spares, None
+        if spares is None:
+            return
+        spares.hear()           # who was forked last
+        self.selector.unregister(spares.control)
+        spares.retire()
+        self._nforked = 0
 
     def _prepare_child(self) -> None:
         self._close_inherited()
@@ -365,6 +436,8 @@ class Postmaster:
                 self._logger_exited(pid, status)
                 continue
             child = self.children.pop(pid, None)
+            if child is None and self._spares is not None:
+                self._early_exits[pid] = status
             if child is not None:
                 if self._auxiliary.get(child.backend_type) == pid:
                     del self._auxiliary[child.backend_type]
@@ -388,6 +461,12 @@ class Postmaster:
                     self._crashed(child, code)
             case ExitPolicy.RESTART:
                 if code != 0:
+                    self._crashed(child, code)
+            case ExitPolicy.TEMPLATE:
+                if self._spares is not None and self._spares.pid == child.pid:
+                    self._retire_spares()
+                    self._early_exits.clear()
+                if code not in (0, 1):
                     self._crashed(child, code)
             case ExitPolicy.LAST_ACT:
                 if code == 0 and self.state == State.PM_WAIT_CHECKPOINTER:
@@ -452,6 +531,7 @@ class Postmaster:
             report(Severity.LOG, "terminating any other active server processes")
         if self.shutdown != Shutdown.IMMEDIATE:
             self.fatal_error = True
+        self._retire_spares()
         self._quit_children(_procsignal.QUIT_FOR_CRASH)
         if self.state in (
             State.PM_STARTUP, State.PM_RECOVERY, State.PM_HOT_STANDBY, State.PM_RUN, State.PM_STOP_BACKENDS,
@@ -523,6 +603,7 @@ class Postmaster:
         if mode <= self.shutdown:
             return
         self.shutdown = mode
+        self._retire_spares()
         report(Severity.LOG, f"received {mode.name.lower()} shutdown request")
         assert self.pid_file is not None
         self.pid_file.set_line(lockfile.LINE_STATUS, lockfile.STATUS_STOPPING)
@@ -623,6 +704,8 @@ class Postmaster:
         if self.shutdown > Shutdown.SMART:
             return
         report(Severity.LOG, "received SIGHUP, reloading configuration files")
+        # Who was forked before knows the old rules.
+        self._retire_spares()
         load_config_files(self.data_directory, self.config_file, is_reload=True, log_changes=True)
         self._signal_children(signal.SIGHUP)
         self.logging.signal(signal.SIGHUP)

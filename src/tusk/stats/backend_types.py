@@ -24,6 +24,7 @@ class BackendType(IntEnum):
     WAL_SUMMARIZER = 15
     WAL_WRITER = 16
     LOGGER = 17
+    SESSION_TEMPLATE = 18       # ours: forks the backends
 
     @property
     def label(self) -> str:
@@ -50,4 +51,5 @@ _LABELS = {
     BackendType.WAL_SUMMARIZER: "walsummarizer",
     BackendType.WAL_WRITER: "walwriter",
     BackendType.LOGGER: "logger",
+    BackendType.SESSION_TEMPLATE: "session template",
 }

@@ -254,6 +254,7 @@ cdef class Executor:
         """Release what the execution holds. The executor can be started again."""
         cdef PlanState state
         if not self.running:
+            self.estate.close_relations()       # compiling may have opened them
             return
         self.running = False
         try:
