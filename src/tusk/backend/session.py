@@ -185,7 +185,6 @@ class Session:
         _lwlock.release_all()
         self.command_started = False
         xact.abort_current_transaction()
-        self.portals.at_abort()
         self.extended.forget_unnamed_after_error()
         if self.doing_extended:
             self.ignore_till_sync = True

@@ -102,6 +102,8 @@ class Portal:
         self.created_in = xact.current_subtransaction_id()
         self.creation_time = xact.statement_start_timestamp()
         self.is_holdable = False
+        # Of a declared cursor: (relation, place of its TID in the plan's rows), for WHERE CURRENT OF.
+        self.row_ids: list[tuple[int, int]] = []
         self.visible = True
         self.at_start = True
         self.at_end = False
@@ -143,7 +145,7 @@ class Portal:
 
     def start(self) -> None:
         """Begin a plain query: take its snapshot and set up the executor (PortalStart)."""
-        if self.strategy is not Strategy.ONE_SELECT or self._executor is not None:
+        if self.strategy is not Strategy.ONE_SELECT or self._executor is not None or self._held is not None:
             return
         plan = self.plans[0]
         snapshots.push_active(snapshots.transaction_snapshot())
@@ -158,7 +160,14 @@ class Portal:
         """An idle executor of the cached plan, or a new one."""
         if self._source is not None and not self.cursor_options and self._source.executors:
             return self._source.executors.pop()
-        return execute.Executor(plan, self.text, bool(self.cursor_options & CURSOR_OPT_SCROLL))
+        return execute.Executor(plan, self.text, bool(self.cursor_options & CURSOR_OPT_SCROLL), self.row_ids)
+
+    def current_rows(self) -> list[tuple[int, Any]] | None:
+        """(relation, TID) of the row the cursor stands on, TIDs None where it stands on none; None if it is held."""
+        if self._executor is None:
+            return None
+        current: list[tuple[int, Any]] | None = self._executor.current
+        return current if current is not None else [(relation, None) for relation, _ in self.row_ids]
 
     def _give_back(self, executor: Any) -> None:
         """Keep an executor that ended well for the next execution of the same plan."""

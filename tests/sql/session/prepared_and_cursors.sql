@@ -42,7 +42,6 @@ DECLARE h CURSOR WITH HOLD FOR SELECT a FROM t WHERE a < 4 ORDER BY a;
 FETCH h;
 COMMIT;
 FETCH ALL FROM h;
--- differs: tag: '' != 'CLOSE CURSOR'; sqlstate: 'XX000' != ''; message: 'RuntimeError: relation t closed too often' != ''
 CLOSE h;
 BEGIN;
 DECLARE n NO SCROLL CURSOR FOR SELECT a FROM t ORDER BY a;

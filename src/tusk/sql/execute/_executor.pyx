@@ -57,9 +57,14 @@ cdef class Executor:
     cdef Batch held                         # a batch of which rows are left
     cdef int held_from
     cdef Batch window
-    cdef object cursor_rows
+    cdef RowShape full_shape                # of the visible columns and the TIDs after them
+    cdef Batch seen                         # a batch without its TIDs, and that batch, whose selection it uses
+    cdef Batch seen_of
+    cdef list row_ids                       # relations whose TIDs follow the visible columns
+    cdef readonly list current              # of the last row handed out: (relation, tid or None)
 
-    def __init__(self, object stmt, str source_text="", bint scrollable=False):
+    def __init__(self, object stmt, str source_text="", bint scrollable=False, list row_ids=None):
+        """row_ids: (relation, place of its TID in the plan's rows) for a cursor that WHERE CURRENT OF may name."""
         self.stmt = stmt
         self.estate = EState(stmt)
         self.estate.source_text = source_text
@@ -79,7 +84,17 @@ cdef class Executor:
         self.shape = RowShape([c.type_oid for c in self.columns], [c.typmod for c in self.columns],
                               [c.collation for c in self.columns], [c.name for c in self.columns])
         self.visible = None if len(places) == len(targetlist) else places
-        self.out = Batch(self.shape)
+        self.full_shape = self.shape
+        if row_ids:
+            self.row_ids = [relation for relation, _ in row_ids]
+            self.visible = places + [place for _, place in row_ids]
+            self.full_shape = RowShape([shape.types[i].oid for i in self.visible],
+                                       [shape.typmods[i] for i in self.visible],
+                                       [shape.collations[i] for i in self.visible])
+            self.seen = Batch(self.shape)
+            # Rows are locked as they are fetched.
+            self.top.set_batch_limit(1 if stmt.rowMarks else 1024)
+        self.out = Batch(self.full_shape)
 
     def start(self, object params=None, Snapshot snapshot=None, object crosscheck=None, bint instrument=False,
               object output_cid=None, bint read_only=False, bint permissions=True):
@@ -162,13 +177,27 @@ cdef class Executor:
                 self.held_from = <int> limit
         if self.stmt.commandType == CMD_SELECT:
             self.estate.processed += part.nsel
-        return part
+        return part if self.row_ids is None else self.without_row_ids(part)
+
+    cdef Batch without_row_ids(self, Batch batch):
+        """The visible columns of a batch; the TIDs of its last row, where the cursor now stands, are noted."""
+        cdef int i
+        cdef Batch seen = self.seen
+        self.seen_of = batch
+        self.current = [(relation, batch.value(batch.nsel - 1, self.shape.ncols + i))
+                        for i, relation in enumerate(self.row_ids)]
+        for i in range(seen.ncols):
+            seen.cols[i] = batch.cols[i]
+        seen.nrows = batch.nrows
+        seen.nsel = batch.nsel
+        seen.sel = batch.sel
+        return seen
 
     cdef Batch scroll_forward(self, int64_t limit):
         cdef Batch batch
         if self.store is None:
-            self.store = RowStore(self.shape)
-            self.window = Batch(self.shape)
+            self.store = RowStore(self.full_shape)
+            self.window = Batch(self.full_shape)
         while self.position >= self.store.nrows:
             batch = self.pull()
             if batch is None:
@@ -181,7 +210,7 @@ cdef class Executor:
             batch = batch.slice(0, <int> limit)
         self.position += batch.nsel
         self.estate.processed += batch.nsel
-        return batch
+        return batch if self.row_ids is None else self.without_row_ids(batch)
 
     def scroll_backward(self, int64_t limit=0):
         """Rows before the cursor, nearest first, as a list of one-row positions: a batch in reverse order."""
@@ -212,7 +241,7 @@ cdef class Executor:
         batch.nsel = n
         self.position = at + 2
         self.estate.processed += n
-        return batch
+        return batch if self.row_ids is None else self.without_row_ids(batch)
 
     def rewind(self):
         """Back to before the first row."""

@@ -35,6 +35,7 @@ cdef class LockRowsState(PlanState):
     cdef Recheck recheck
     cdef RowStore locked
     cdef Batch input
+    cdef int at                         # the first row of the input that has not been looked at
 
     def __init__(self, object plan, EState estate):
         self.shape = self.left.shape
@@ -52,6 +53,7 @@ cdef class LockRowsState(PlanState):
 
     cdef int open(self) except -1:
         self.locked.clear()
+        self.input = None
         self.estate.output_cid = get_current_command_id(True)
         return PlanState.open(self)
 
@@ -60,16 +62,23 @@ cdef class LockRowsState(PlanState):
         self.locked.clear()
         return PlanState.close(self)
 
+    cdef int rescan(self, object changed) except -1:
+        self.input = None
+        return PlanState.rescan(self, changed)
+
     cdef Batch produce(self):
-        cdef int k, row
+        """No more rows are locked than are asked for: the rest of the input waits for the next call."""
         while True:
             self.locked.clear()
-            self.input = self.left.next()
-            if self.input is None:
-                return None
-            for k in range(self.input.nsel):
+            if self.input is None or self.at >= self.input.nsel:
+                self.input = self.left.next()
+                self.at = 0
+                if self.input is None:
+                    return None
+            while self.at < self.input.nsel and self.locked.nrows < self.batch_limit:
                 check_for_interrupts()
-                self.lock_row(batch_row(self.input, k))
+                self.lock_row(batch_row(self.input, self.at))
+                self.at += 1
             if self.locked.nrows:
                 self.locked.fill(self.result, 0, 0)
                 return self.result

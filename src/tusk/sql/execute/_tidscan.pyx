@@ -1,33 +1,39 @@
 """TidScan and TidRangeScan: rows by their physical place."""
 
 from libc.stdint cimport int64_t, uint32_t
-from tusk._types cimport MAIN_FORK, BlockNumber, ItemPointerData, OffsetNumber, tid_block, tid_offset, tid_set
-from tusk.access._tuple cimport HeapTupleData, HeapTupleHeaderData
+from tusk._types cimport (
+    MAIN_FORK, BlockNumber, ItemPointerData, OffsetNumber, TransactionId, tid_block, tid_offset, tid_set)
+from tusk.access._tuple cimport (
+    HEAP_XMAX_INVALID, HeapTupleData, HeapTupleHeaderData, tuple_moved_partitions, tuple_xmin)
 from tusk.access.heap._scan cimport heap_fetch, heap_page_visible_tuples
+from tusk.access.heap._visibility cimport tuple_is_only_locked, tuple_update_xid
 from tusk.memory._interrupts cimport check_for_interrupts
 from tusk.sql.execute._batch cimport Batch
 from tusk.sql.execute._scan cimport ScanState
 from tusk.sql.execute._state cimport EState
-from tusk.storage._buffer cimport relation_nblocks
+from tusk.storage._buffer cimport relation_nblocks, release_buffer
+from tusk.transaction._snapshot cimport SnapshotAny
 from tusk.types._kernel cimport BATCH_ROWS
 
 from tusk.errors import feature_not_supported
 from tusk.sql.execute._state import register_node
 from tusk.sql.execute.program import Compiler
+from tusk.types.registry import services
 
 cdef enum:
     MAX_TUPLES_PER_PAGE = 291
 
 
 cdef class TidScanState(ScanState):
-    """TidScan: ctid = value, ctid = ANY (array)."""
+    """TidScan: ctid = value, ctid = ANY (array), CURRENT OF cursor."""
 
     cdef list exprs                 # (Expr, is an array)
+    cdef object cursor              # the name in CURRENT OF, or None
     cdef list places
     cdef int at
 
     def __init__(self, object plan, EState estate):
-        self.prepare_scan(plan, plan.tidquals)
+        self.prepare_scan(plan, [qual for qual in plan.tidquals if type(qual).__name__ != "CurrentOfExpr"])
         compiler = Compiler(self, estate)
         self.exprs = []
         for qual in plan.tidquals:
@@ -37,8 +43,10 @@ cdef class TidScanState(ScanState):
                 self.exprs.append((compiler.compile(value), False))
             elif kind == "ScalarArrayOpExpr":
                 self.exprs.append((compiler.compile(qual.args[1]), True))
+            elif qual.cursor_name is None:
+                raise feature_not_supported("WHERE CURRENT OF a parameter")
             else:
-                raise feature_not_supported("WHERE CURRENT OF")
+                self.cursor = qual.cursor_name
 
     cdef int open(self) except -1:
         self.places = None
@@ -51,6 +59,9 @@ cdef class TidScanState(ScanState):
 
     def find_places(self):
         """The TIDs asked for, in order, each once."""
+        if self.cursor is not None:
+            tid = services.call("cursor_row", self.cursor, self.rel.rd_id)
+            return [self.latest(tid[0], tid[1])] if tid is not None else []
         wanted = set()
         for expr, is_array in self.exprs:
             value = expr.scalar(self.ctx)
@@ -60,6 +71,41 @@ cdef class TidScanState(ScanState):
                 if tid is not None:
                     wanted.add((tid[0], tid[1]))
         return sorted(wanted)
+
+    cdef tuple latest(self, BlockNumber block, OffsetNumber offset):
+        """The place of the newest version that the snapshot sees of the row there (heap_get_latest_tid).
+
+        The cursor may have seen an older version of it than this statement does.
+        """
+        cdef HeapTupleData tup
+        cdef TransactionId xmax = 0
+        cdef ItemPointerData at
+        cdef int buf
+        cdef bint more = True
+        cdef tuple best = (block, offset)
+        tid_set(&at, block, offset)
+        while more:
+            tup.t_self = at
+            buf = 0
+            if not heap_fetch(self.rel, SnapshotAny, &tup, &buf, False):
+                break
+            if xmax != 0 and tuple_xmin(tup.t_data) != xmax:
+                release_buffer(buf)
+                break       # the place has been used again: the chain ended there
+            more = not (tup.t_data.t_infomask & HEAP_XMAX_INVALID
+                        or tuple_is_only_locked(tup.t_data)
+                        or tuple_moved_partitions(tup.t_data)
+                        or (tid_block(&tup.t_data.t_ctid) == tid_block(&at)
+                            and tid_offset(&tup.t_data.t_ctid) == tid_offset(&at)))
+            at = tup.t_data.t_ctid
+            if more:
+                xmax = tuple_update_xid(tup.t_data)
+            release_buffer(buf)
+            buf = 0
+            if heap_fetch(self.rel, self.estate.snapshot, &tup, &buf, False):
+                best = (tid_block(&tup.t_self), tid_offset(&tup.t_self))
+                release_buffer(buf)
+        return best
 
     cdef Batch produce(self):
         cdef HeapTupleData tup

@@ -13,6 +13,7 @@ from tusk.sql.nodes import (
     BoolExpr,
     CoerceViaIO,
     Const,
+    CurrentOfExpr,
     FuncExpr,
     NullTest,
     OpExpr,
@@ -63,6 +64,8 @@ def pull_vars(tree: Any, level: int = 0) -> list[Var]:
 
 def pull_relids(tree: Any) -> int:
     """The relations (and outer joins that may null them) that an expression of this level refers to."""
+    if type(tree) is CurrentOfExpr:
+        return 1 << tree.cvarno
     relids = 0
     for var in pull_vars(tree):
         relids |= 1 << var.varno

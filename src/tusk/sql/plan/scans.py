@@ -9,7 +9,7 @@ from typing import Any
 from tusk.catalog import cache as c
 from tusk.catalog.cache import lookup
 from tusk.config import settings
-from tusk.sql.nodes import NullTest, OpExpr, Query, ScalarArrayOpExpr, Var, copy_tree, enums
+from tusk.sql.nodes import CurrentOfExpr, NullTest, OpExpr, Query, ScalarArrayOpExpr, Var, copy_tree, enums
 from tusk.sql.nodes.nodefuncs import contains_volatile, expr_collation, expr_type, function_of, walk_levels
 from tusk.sql.plan import cost
 from tusk.sql.plan.exprs import (
@@ -290,6 +290,8 @@ def _relation_paths(root: Root, rel: Rel) -> None:
     add_path(rel, path)
     if tablesample:
         return
+    if _current_of_path(root, rel):
+        return
     _tid_path(root, rel)
     for index in rel.indexes:
         if index.predicate and not _implies(rel, index.predicate):
@@ -315,6 +317,18 @@ def _implies(rel: Rel, predicate: list[Any]) -> bool:
         ):
             continue
         return False
+    return True
+
+
+def _current_of_path(root: Root, rel: Rel) -> bool:
+    """WHERE CURRENT OF can be had from a TID scan only: it is then the one path."""
+    clause = next((item for item in rel.restrictions if type(item.expr) is CurrentOfExpr), None)
+    if clause is None:
+        return False
+    startup, per_row = cost.eval_cost([item.expr for item in rel.restrictions if item is not clause])
+    total = startup + settings.random_page_cost + settings.cpu_tuple_cost + per_row
+    rel.rows = 1
+    rel.paths = [Path("TidScan", rel, 1, startup, total, info={"tidquals": [clause.expr], "used": [clause]})]
     return True
 
 
@@ -348,8 +362,6 @@ def _tid_quals(expr: Any, rtindex: int) -> list[Any]:
             own, other = part.args
             if not (type(own) is Var and own.varattno == -1 and own.varno == rtindex) or pull_relids(other):
                 return []
-            found.append(part)
-        elif type(part).__name__ == "CurrentOfExpr":
             found.append(part)
         else:
             return []

@@ -18,6 +18,7 @@ from tusk.sql.nodes.nodefuncs import (
 from tusk.sql.nodes.parsetree import Query, RangeTblEntry, RowMarkClause
 from tusk.sql.nodes.primitives import (
     ConvertRowtypeExpr,
+    CurrentOfExpr,
     JoinExpr,
     OnConflictExpr,
     RangeTblRef,
@@ -64,6 +65,8 @@ def change_varno(tree: Any, old: int, new: int) -> None:
                 node.rti = new
             elif isinstance(node, OnConflictExpr) and node.exclRelIndex == old:
                 node.exclRelIndex = new
+            elif isinstance(node, CurrentOfExpr) and node.cvarno == old:
+                node.cvarno = new
         return None
 
     if isinstance(tree, Query):
@@ -93,6 +96,8 @@ def offset_varnos(tree: Any, offset: int) -> None:
                 node.rti += offset
             elif isinstance(node, OnConflictExpr) and node.exclRelIndex:
                 node.exclRelIndex += offset
+            elif isinstance(node, CurrentOfExpr):
+                node.cvarno += offset
         return None
 
     if isinstance(tree, Query):
@@ -133,6 +138,8 @@ def replace_vars(tree: Any, varno: int, rte: RangeTblEntry, targets: list[Any], 
     def change(node: Any, level: int) -> Any:
         if isinstance(node, ConvertRowtypeExpr):
             return None
+        if isinstance(node, CurrentOfExpr) and level == 0 and node.cvarno == varno:
+            raise SqlError(errcode.FEATURE_NOT_SUPPORTED, "WHERE CURRENT OF on a view is not implemented")
         if not isinstance(node, Var) or node.varlevelsup != level or node.varno != varno:
             return None
         if node.varattno < 0:
