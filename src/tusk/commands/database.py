@@ -14,7 +14,7 @@ from tusk.catalog import dependency as dep
 from tusk.catalog import objectaddress as oa
 from tusk.catalog import relmap
 from tusk.catalog._runtime import lock_shared_object, unlock_shared_object
-from tusk.catalog._tuples import delete_row, insert_row, new_oid, update_row
+from tusk.catalog._tuples import delete_row, insert_row, new_oid, update_row, update_row_inplace
 from tusk.catalog.acl import (
     ACL_CREATE,
     check_can_set_role,
@@ -36,7 +36,7 @@ from tusk.errors import Severity, SqlError, errcode, report
 from tusk.memory import _interrupts
 from tusk.storage._sync import forget_database_sync_requests
 from tusk.transaction import _procarray, _xact
-from tusk.wal import checkpoint
+from tusk.wal import _xlog, checkpoint
 
 DATABASE = 1262
 DEFAULT_TABLESPACE, GLOBAL_TABLESPACE = 1663, 1664
@@ -421,6 +421,11 @@ def drop_database(statement: Any, context: UtilityContext) -> str | None:
     for setting in scan_rows("pg_db_role_setting", setdatabase=row.oid):
         delete_row(setting)
     dep.drop_database_dependencies(row.oid)
+    # A crash between the removal of the files and the commit must not leave a database that looks whole: the mark is
+    # not undone with the transaction. Such a database can only be dropped.
+    while not update_row_inplace(row.copy(datconnlimit=INVALID_CONNECTION_LIMIT)):
+        row = lookup(c.DATABASEOID, row.oid)
+    _xlog.flush(_xlog.insert_lsn())
     delete_row(row)
     _database.drop_buffers(row.oid)
     forget_database_sync_requests(row.oid)
