@@ -155,12 +155,17 @@ def _supervise(directory: Path, config_file: Path) -> int:
     from tusk.errors import set_report_sink
     from tusk.postmaster import lockfile
     from tusk.postmaster.postmaster import Postmaster
-    from tusk.postmaster.settings import check_settings, settle_computed_settings
+    from tusk.postmaster.settings import (
+        check_settings,
+        settle_computed_settings,
+        warn_of_settings_without_effect,
+    )
 
     set_report_sink(serverlog.log_message)
     lockfile.check_data_directory(directory)
     os.chdir(directory)
     check_settings()
     settle_computed_settings(directory)
+    warn_of_settings_without_effect()
     arguments = [os.path.abspath(sys.argv[0]), *sys.argv[1:]]
     return Postmaster(directory, config_file, arguments).run()

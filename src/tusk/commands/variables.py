@@ -40,7 +40,7 @@ def flatten_arguments(name: str, arguments: list[Any]) -> str | None:
 def _argument_text(name: str, argument: Any, quoted: bool) -> str:
     if isinstance(argument, TypeCast):
         # SET TIME ZONE INTERVAL '...': hours and minutes from UTC.
-        argument = argument.arg
+        return f"INTERVAL '{argument.arg.val.sval}'"
     assert isinstance(argument, A_Const), argument
     value = argument.val
     if isinstance(value, Integer):

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from enum import Enum, IntEnum
 from typing import Any
 
+from tusk.config.effects import warn_if_without_effect
 from tusk.config.parameters import REPORTED, Parameter, Value, parameter, parameters
 from tusk.errors import Severity, SqlError, errcode, report
 
@@ -245,6 +246,8 @@ def set_option(
     if _stack and source > Source.OVERRIDE or action is not Action.SET or (_stack and text is None):
         _save(item, state, action)
     _apply(item, state, value, source)
+    if source >= Source.CLIENT and text is not None:
+        warn_if_without_effect(item, value)
     if text is not None and source <= Source.OVERRIDE:
         state.sourcefile, state.sourceline = sourcefile, sourceline
     return True

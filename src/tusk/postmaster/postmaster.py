@@ -707,6 +707,7 @@ class Postmaster:
         # Who was forked before knows the old rules.
         self._retire_spares()
         load_config_files(self.data_directory, self.config_file, is_reload=True, log_changes=True)
+        warn_of_settings_without_effect()
         self._signal_children(signal.SIGHUP)
         self.logging.signal(signal.SIGHUP)
         hba_file = self._file_setting(settings.hba_file, "pg_hba.conf")

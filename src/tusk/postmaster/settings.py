@@ -5,17 +5,10 @@ from __future__ import annotations
 import resource
 from pathlib import Path
 
-from tusk.config import Context, Source, on_show, option_source, set_option, settings
+from tusk.config import Context, Source, on_show, option_source, parameter, set_option, settings
+from tusk.config.effects import WITHOUT_EFFECT, warn_if_without_effect
 from tusk.errors import Fatal, Severity, errcode, report
 from tusk.wal.controlfile import read_control_file
-
-# Parameters whose effect is not built yet: a value other than the default is said to have none.
-_WITHOUT_EFFECT = (
-    "archive_mode", "archive_command", "archive_library", "ssl", "summarize_wal", "io_method",
-    "huge_pages", "track_commit_timestamp", "shared_preload_libraries", "session_preload_libraries", "jit",
-    "max_prepared_transactions", "synchronous_standby_names", "bonjour", "event_source", "log_planner_stats",
-    "log_parser_stats", "log_executor_stats", "log_statement_stats", "row_security",
-)  # fmt: skip
 
 # Left for what runs on top of the deepest recursion, and the most that is taken without being asked (bytes).
 _STACK_SLOP, _LARGEST_DEFAULT_STACK = 512 << 10, 2048 << 10
@@ -45,10 +38,11 @@ def check_settings() -> None:
 
 
 def warn_of_settings_without_effect() -> None:
-    """A WARNING in the log for each setting that was changed and does nothing yet."""
-    for name in _WITHOUT_EFFECT:
-        if option_source(name) in (Source.FILE, Source.ARGV):
-            report(Severity.WARNING, f'parameter "{name}" has no effect yet')
+    """At start and at reload: a WARNING in the log for each setting of the files or the command line that does nothing."""
+    for name in WITHOUT_EFFECT:
+        item = parameter(name)
+        if item is not None and option_source(name) in (Source.FILE, Source.ARGV):
+            warn_if_without_effect(item, getattr(settings, item.name))
 
 
 def settle_computed_settings(data_directory: Path) -> None:

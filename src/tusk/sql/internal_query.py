@@ -14,6 +14,7 @@ from tusk.transaction import _snapshot as snapshots
 from tusk.transaction import xact
 
 MAX_SOURCES = 500
+_REPEATABLE_READ = 2
 _sources: dict[tuple[str, tuple[int, ...]], PlanSource] = {}
 
 
@@ -26,21 +27,27 @@ def run_query(text: str, types: list[int], values: list[Any], latest: bool) -> i
             _sources.clear()
         source = _sources[key] = PlanSource(parse(text)[0], text, types, fixed_parameters=True)
     xact.command_counter_increment()
-    snapshots.push_active(snapshots.latest_snapshot() if latest else snapshots.transaction_snapshot())
+    crosscheck = None
+    if latest and xact.isolation_level() >= _REPEATABLE_READ:
+        # What the transaction does not see must be found, but not changed: that is 40001.
+        crosscheck = snapshots.transaction_snapshot()
+        snapshots.push_active(snapshots.latest_snapshot())
+    else:
+        snapshots.push_active(snapshots.transaction_snapshot())
     try:
         snapshots.update_active_command_id()
         plans = source.ready_plans() or source.plans()
         processed = 0
         for planned in plans:
-            processed = _run(source, planned, values)
+            processed = _run(source, planned, values, crosscheck)
         return processed
     finally:
         snapshots.pop_active()
 
 
-def _run(source: PlanSource, planned: Any, values: list[Any]) -> int:
+def _run(source: PlanSource, planned: Any, values: list[Any], crosscheck: Any) -> int:
     executor = source.executors.pop() if source.executors else Executor(planned, source.text)
-    executor.start(values, snapshots.active_snapshot(), permissions=False)
+    executor.start(values, snapshots.active_snapshot(), crosscheck, permissions=False)
     try:
         nrows = 0
         for batch in executor.run():

@@ -4,12 +4,15 @@ Reads TZif files itself (RFC 9636): the standard library's zones end at year 999
 is the system's, or the tzdata package's where the system has none.
 """
 
+import math
 import os
 import re
 import struct
 from bisect import bisect_right
 from importlib.util import find_spec
+from typing import Any
 
+from tusk.config import on_check
 from tusk.errors import SqlError, errcode
 from tusk.types.calendar import SECS_PER_DAY, UNIX_EPOCH_SECS, day_of_week, from_days, is_leap, to_days
 from tusk.types.registry import setting
@@ -263,7 +266,7 @@ def _load(name: str, key: str) -> Zone | None:
             if zone is not None:
                 return zone
     rule = parse_posix(name.upper() if not name.startswith("<") else name)
-    return Zone(name, [], [], rule.standard, rule) if rule is not None else None
+    return Zone(name.upper(), [], [], rule.standard, rule) if rule is not None else None
 
 
 def fixed_zone(seconds_east: int) -> Zone:
@@ -281,6 +284,60 @@ def offset_text(seconds_east: int) -> str:
     if minute or second:
         text += f":{minute:02d}"
     return f"{text}:{second:02d}" if second else text
+
+
+_MAX_OFFSET = 168 * 3600
+
+
+def _invalid_zone(name: str, value: Any, detail: str | None = None) -> SqlError:
+    return SqlError(
+        errcode.INVALID_PARAMETER_VALUE, f'invalid value for parameter "{name}": "{value}"', detail=detail
+    )
+
+
+@on_check("TimeZone")
+def check_timezone(value: Any, _source: Any) -> str:
+    """The canonical name of a zone; hours east of UTC and INTERVAL '...' make zones of a fixed offset. 22023."""
+    text = str(value)
+    if text.lower().startswith("interval"):
+        return _interval_zone(text).name
+    try:
+        hours = float(text)
+    except ValueError:
+        pass
+    else:
+        seconds = int(hours * 3600) if math.isfinite(hours) else _MAX_OFFSET
+        if abs(seconds) >= _MAX_OFFSET:
+            raise _invalid_zone("TimeZone", value, "UTC timezone offset is out of range.")
+        return fixed_zone(seconds).name
+    return _known_zone("TimeZone", text)
+
+
+@on_check("log_timezone")
+def check_log_timezone(value: Any, _source: Any) -> str:
+    """The same for the log, by name only. 22023."""
+    return _known_zone("log_timezone", str(value))
+
+
+def _known_zone(setting_name: str, text: str) -> str:
+    zone = load_zone(text) if text else None
+    if zone is None:
+        raise _invalid_zone(setting_name, text)
+    return zone.name
+
+
+def _interval_zone(text: str) -> Zone:
+    from tusk.types.interval_parse import parse_interval
+
+    quoted = text[8:].strip()
+    if len(quoted) < 2 or quoted[0] != "'" or quoted[-1] != "'":
+        raise _invalid_zone("TimeZone", text)
+    interval = parse_interval(quoted[1:-1])
+    if interval.months:
+        raise _invalid_zone("TimeZone", text, "Cannot specify months in time zone interval.")
+    if interval.days:
+        raise _invalid_zone("TimeZone", text, "Cannot specify days in time zone interval.")
+    return fixed_zone(interval.us // 1_000_000)
 
 
 _session: tuple[str, Zone] = ("", fixed_zone(0))

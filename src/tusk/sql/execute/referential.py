@@ -221,7 +221,7 @@ def refuse(event: Event, restrict: bool) -> None:
             f"x.{key.column(key.pk, n)} = ${i + 1}" for i, n in enumerate(key.pk_columns)
         )
         text = f"SELECT 1 FROM ONLY {key.table(key.pk)} x WHERE {probe} FOR KEY SHARE OF x"
-        if run(text, key.pk_types, values):
+        if run(text, key.pk_types, values, latest=True):
             return
     text = f"SELECT 1 FROM ONLY {key.table(key.fk)} x WHERE {key.fk_match()} FOR KEY SHARE OF x"
     if run(text, key.pk_types, values, latest=True):
