@@ -21,7 +21,7 @@ from tusk.commands.role_names import role_of
 from tusk.commands.sequences import discard_sequences
 from tusk.commands.utility import UtilityContext, utility
 from tusk.commands.variables import flatten_arguments, setter_context
-from tusk.config import parameter, reset_all, show
+from tusk.config import Source, parameter, reset_all, set_option, show
 from tusk.errors import Severity, SqlError, errcode, feature_not_supported, report
 from tusk.sql.execute import triggers
 from tusk.sql.nodes import enums
@@ -37,7 +37,9 @@ def discard(statement: Any, context: UtilityContext) -> None:
         case enums.DISCARD_ALL:
             xact.prevent_in_transaction_block(context.is_top_level, "DISCARD ALL")
             context.session.portals.drop_all()
-            session.set_session_user(session.authenticated_user_id, acl.superuser_arg(session.authenticated_user_id))
+            rank = setter_context(context.session)
+            set_option("session_authorization", None, rank, Source.SESSION)
+            set_option("role", "none", rank, Source.SESSION)
             reset_all(setter_context(context.session))
             context.session.prepared.drop_all()
             notifications.unlisten_all()

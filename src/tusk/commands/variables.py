@@ -68,6 +68,7 @@ def set_variable(statement: Any, context: UtilityContext) -> str:
             else:
                 text = flatten_arguments(statement.name, statement.args)
             set_option(statement.name, text, rank, Source.SESSION, action)
+            _end_role(statement.name, rank, action)
         case enums.VAR_SET_MULTI:
             _set_multi(statement, context)
         case enums.VAR_SET_DEFAULT | enums.VAR_RESET:
@@ -76,10 +77,17 @@ def set_variable(statement: Any, context: UtilityContext) -> str:
             if statement.name == "transaction_isolation" and statement.kind == enums.VAR_SET_DEFAULT:
                 _warn_outside_block(context, "RESET TRANSACTION")
             set_option(statement.name, None, rank, Source.SESSION, action)
+            _end_role(statement.name, rank, action)
         case enums.VAR_RESET_ALL:
             reset_all(rank)
             return "RESET"
     return "RESET" if statement.kind == enums.VAR_RESET else "SET"
+
+
+def _end_role(name: str, rank: Context, action: Action) -> None:
+    """SET SESSION AUTHORIZATION implies SET ROLE NONE."""
+    if name == "session_authorization":
+        set_option("role", "none", rank, Source.SESSION, action)
 
 
 def _warn_outside_block(context: UtilityContext, what: str) -> None:

@@ -21,7 +21,13 @@ def check_date_style(value: Any, _source: Any) -> str:
     """``style, order`` in PostgreSQL's spelling; what is not mentioned stays as it is. 22023."""
     style, _, order = (part.strip() for part in str(settings.DateStyle).partition(","))
     have_style = have_order = False
-    for word in (part.strip().lower() for part in str(value).split(",")):
+    words = [part.strip() for part in str(value).split(",")] if str(value).strip() else []
+    if not all(words):
+        raise SqlError(
+            errcode.INVALID_PARAMETER_VALUE, f'invalid value for parameter "DateStyle": "{value}"',
+            detail="List syntax is invalid.",
+        )
+    for word in (part[1:-1].lower() if part[0] == part[-1] == '"' and len(part) > 1 else part.lower() for part in words):
         if word == "default":
             style, order = "ISO", "MDY"
         elif word in _STYLES:

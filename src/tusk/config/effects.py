@@ -61,7 +61,7 @@ _LIST = """
     stats_fetch_consistency track_functions
     summarize_wal wal_summary_keep_time
     synchronized_standby_slots synchronous_standby_names
-    wal_skip_threshold
+    wal_skip_threshold max_files_per_process autovacuum_max_workers autovacuum_naptime
     max_prepared_transactions shared_preload_libraries session_preload_libraries local_preload_libraries
 """
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tusk.config import Context, Source, on_show, option_source, parameter, set_option, settings
 from tusk.config.effects import WITHOUT_EFFECT, warn_if_without_effect
-from tusk.errors import Fatal, Severity, errcode, report
+from tusk.errors import Fatal, errcode
 from tusk.wal.controlfile import read_control_file
 
 # Left for what runs on top of the deepest recursion, and the most that is taken without being asked (bytes).
