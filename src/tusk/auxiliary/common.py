@@ -19,7 +19,7 @@ from tusk.wal import _insert, _xlogctl
 T = TypeVar("T")
 
 _AUXILIARY_SLOT = 4                # PROC_KIND_AUXILIARY
-_SIGNALS = (
+SIGNALS = (
     signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM,
     signal.SIGPIPE, signal.SIGCHLD,
 )  # fmt: skip
@@ -47,7 +47,7 @@ def begin(role: str, backend_type: BackendType, actions: Mapping[signal.Signals,
     _xlogctl.configure(under_postmaster=True)
     _sync.init_sync(forward_syncs)
     _interrupts.set_interrupt_handler(serve_interrupts)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 def serve_interrupts() -> None:

@@ -11,7 +11,7 @@ from enum import Enum
 
 # What declares shared memory and redo routines has to be imported before the segment is made.
 from tusk.access import registry as _access_methods  # noqa: F401
-from tusk.auxiliary import bgwriter, checkpointer, startup, walwriter
+from tusk.auxiliary import autovacuum_launcher, autovacuum_worker, bgwriter, checkpointer, startup, walwriter
 from tusk.catalog import _runtime as _catalog_runtime  # noqa: F401
 from tusk.stats.backend_types import BackendType
 from tusk.transaction import recovery as _recovery  # noqa: F401
@@ -20,7 +20,7 @@ from tusk.transaction import recovery as _recovery  # noqa: F401
 class ExitPolicy(Enum):
     """What the postmaster does about exit statuses 0 and 1; anything else of an attached process is a crash."""
 
-    SESSION = "nothing"             # backends
+    SESSION = "nothing"             # backends, autovacuum workers
     RESTART = "start another"       # status 0 only; 1 is a crash
     LAST_ACT = "expected at shutdown only"
     COLLECTOR = "start another, whatever the status: it is not attached"
@@ -54,6 +54,14 @@ KINDS = {
         ),
         ProcessKind(
             BackendType.SESSION_TEMPLATE, "session template", "session template process", ExitPolicy.TEMPLATE, None
+        ),
+        ProcessKind(
+            BackendType.AUTOVAC_LAUNCHER, "autovacuum launcher", "autovacuum launcher process", ExitPolicy.RESTART,
+            autovacuum_launcher.main,
+        ),
+        ProcessKind(
+            BackendType.AUTOVAC_WORKER, "autovacuum worker", "autovacuum worker", ExitPolicy.SESSION,
+            autovacuum_worker.main,
         ),
         ProcessKind(BackendType.WAL_WRITER, "walwriter", "WAL writer process", ExitPolicy.RESTART, walwriter.main),
     )

@@ -18,6 +18,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+from tusk.auxiliary import autovacuum_shared
 from tusk.backend import main as backend_main
 from tusk.backend import template
 from tusk.backend.hba import HbaLine, IdentLine, load_rules, parse_ident_file
@@ -89,6 +90,7 @@ class Child:
 
 _AUXILIARY_TO_STOP = (
     BackendType.BG_WRITER, BackendType.WAL_WRITER, BackendType.STARTUP, BackendType.SESSION_TEMPLATE,
+    BackendType.AUTOVAC_LAUNCHER, BackendType.AUTOVAC_WORKER,
 )  # fmt: skip
 # A server that gets fewer connections is not worth a process that prepares for more.
 _CONNECTIONS_BEFORE_TEMPLATE = 6
@@ -120,6 +122,7 @@ class Postmaster:
         self._next_lock_check = 0.0
         self._next_touch = 0.0
         self._auxiliary: dict[BackendType, int] = {}
+        self.autovacuum_wanted = False
         self.logging = LoggingCollector(self._close_inherited)
         self._spares: Spares | None = None
         self._nforked = 0
@@ -420,9 +423,13 @@ class Postmaster:
             wanted += [BackendType.CHECKPOINTER, BackendType.BG_WRITER]
         if self.state == State.PM_RUN:
             wanted.append(BackendType.WAL_WRITER)
+            if autovacuum_shared.is_active() or self.autovacuum_wanted:
+                wanted.append(BackendType.AUTOVAC_LAUNCHER)
         for backend_type in wanted:
-            if backend_type not in self._auxiliary:
-                self._start(backend_type)
+            if backend_type not in self._auxiliary and self._start(backend_type) is not None and (
+                backend_type == BackendType.AUTOVAC_LAUNCHER
+            ):
+                self.autovacuum_wanted = False
 
     def _reap(self) -> None:
         while True:
@@ -457,7 +464,7 @@ class Postmaster:
             case ExitPolicy.STARTUP:
                 self._startup_exited(child, code)
             case ExitPolicy.SESSION:
-                if child.backend_type == BackendType.BACKEND and code not in (0, 1):
+                if child.backend_type != BackendType.DEAD_END_BACKEND and code not in (0, 1):
                     self._crashed(child, code)
             case ExitPolicy.RESTART:
                 if code != 0:
@@ -512,9 +519,10 @@ class Postmaster:
         self._crashed(child, code)
 
     def _log_exit(self, child: Child, code: int) -> None:
-        name = KINDS[child.backend_type].log_name
+        kind = KINDS[child.backend_type]
+        name = kind.log_name
         detail = None
-        activity = backend_main.last_activity(child.pid) if child.backend_type == BackendType.BACKEND else ""
+        activity = backend_main.last_activity(child.pid) if kind.policy == ExitPolicy.SESSION else ""
         if activity:
             detail = f"Failed process was running: {activity}"
         if code < 0:
@@ -596,6 +604,27 @@ class Postmaster:
             self.logging.signal(signal.SIGUSR1)
         self.logging.rotate_if_file_asks()
         _procsignal.check_postmaster_signal(_procsignal.ADVANCE_STATE_MACHINE)
+        serving = self.shutdown <= Shutdown.SMART and self.state < State.PM_STOP_BACKENDS
+        if _procsignal.check_postmaster_signal(_procsignal.START_AUTOVAC_LAUNCHER) and serving:
+            # Somebody saw ids running low: a launcher is needed even if autovacuum is off.
+            self.autovacuum_wanted = True
+            self._ensure_auxiliary()
+        if _procsignal.check_postmaster_signal(_procsignal.START_AUTOVAC_WORKER) and serving:
+            self._start_autovacuum_worker()
+
+    def _start_autovacuum_worker(self) -> None:
+        """The launcher has filled in what a worker is to do; tell it if there will be none."""
+        kind = KINDS[BackendType.AUTOVAC_WORKER]
+        assert kind.main is not None
+        if self.state != State.PM_RUN or self.fatal_error:
+            return
+        try:
+            pid = fork_child(BackendType.AUTOVAC_WORKER, kind.main, self._close_inherited)
+        except OSError as error:
+            report(Severity.LOG, f"could not fork autovacuum worker process: {error.strerror}")
+            autovacuum_shared.note_fork_failure()
+            return
+        self.children[pid] = Child(pid, BackendType.AUTOVAC_WORKER)
 
     # Stopping
 
@@ -691,6 +720,7 @@ class Postmaster:
         else:
             report(Severity.LOG, "all server processes terminated; reinitializing")
             self.abort_started = None
+            self.autovacuum_wanted = False
             _control.load()
             _segment.reinitialize_segment()
             self._begin_startup()

@@ -42,6 +42,8 @@ from tusk.memory._process cimport (
     PROC_WAIT_STATUS_OK,
     PROC_WAIT_STATUS_WAITING,
     FastPathLockGroupsPerBackend,
+    PROC_IS_AUTOVACUUM,
+    PROC_VACUUM_FOR_WRAPAROUND,
     MyProc,
     proc_by_number,
     proc_count,
@@ -59,6 +61,9 @@ from tusk.transaction._subtrans cimport sub_trans_get_topmost_transaction
 from tusk.wal._insert cimport xlog_begin_insert, xlog_insert, xlog_register_data, xlog_set_record_flags
 from tusk.wal._record cimport RM_STANDBY_ID, XLOG_MARK_UNIMPORTANT
 from tusk.wal._xlog cimport recovery_in_progress, xlog_standby_info_active
+
+import os
+import signal
 
 from tusk.config import settings
 from tusk.errors import Severity, SqlError, errcode, report
@@ -946,6 +951,8 @@ cdef int _proc_sleep(LOCALLOCK *local) except -1:
         if not checked and now >= deadlock_at:
             checked = True
             deadlock_state = _check_deadlock()
+            if blocking_autovacuum and deadlock_state != DS_HARD_DEADLOCK:
+                _cancel_autovacuum(local)
             if log_waits:
                 _log_wait(local, deadlock_state, (now - started) / 1000.0, False)
         check_for_interrupts()
@@ -970,13 +977,50 @@ cdef int _unlock_all_partitions() except -1:
     return 0
 
 
+cdef int blocking_autovacuum = 0        # found by _check_deadlock: the pid of a worker that may be sent away
+
+
+cdef int _find_autovacuum() noexcept nogil:
+    """An autovacuum worker that holds what this process waits for, unless it works against wraparound."""
+    cdef LOCK *lock = <LOCK *> MyProc.waitLock
+    cdef dlist_node *node = dlist_first(&lock.procLocks)
+    cdef PROCLOCK *proclock
+    cdef uint32_t conflicts = lock_conflicts(lock.tag.locktag_lockmethodid)[MyProc.waitLockMode]
+    while node != NULL:
+        proclock = <PROCLOCK *> node
+        if proclock.myProc != MyProc and proclock.holdMask & conflicts and \
+                proclock.myProc.statusFlags & (PROC_IS_AUTOVACUUM | PROC_VACUUM_FOR_WRAPAROUND) == PROC_IS_AUTOVACUUM:
+            return proclock.myProc.pid
+        node = dlist_next(&lock.procLocks, node)
+    return 0
+
+
+cdef int _cancel_autovacuum(LOCALLOCK *local) except -1:
+    """Have the worker that is in the way give up its table; it will come back to it."""
+    global blocking_autovacuum
+    pid = blocking_autovacuum
+    blocking_autovacuum = 0
+    report(
+        Severity.DEBUG1, f"sending cancel to blocking autovacuum PID {pid}",
+        detail=f"Process {MyProc.pid} waits for {MODE_NAMES[local.mode]} on {describe_tag(_tag_tuple(&local.tag))}.",
+    )
+    try:
+        os.kill(pid, signal.SIGINT)
+    except ProcessLookupError:
+        return 0
+    return 0
+
+
 cdef int _check_deadlock() except -1:
     """Search with all partitions locked; on a hard deadlock this process leaves its queue."""
     cdef int state = 0
+    global blocking_autovacuum
+    blocking_autovacuum = 0
     _lock_all_partitions(LW_EXCLUSIVE)
     try:
         if not dlist_node_is_detached(&MyProc.links) and MyProc.waitLock != NULL:
             state = dead_lock_check(MyProc)
+            blocking_autovacuum = _find_autovacuum()
             if state == DS_HARD_DEADLOCK:
                 _remove_from_wait_queue(MyProc)
             elif state == DS_SOFT_DEADLOCK:
