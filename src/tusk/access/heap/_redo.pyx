@@ -13,7 +13,7 @@ from tusk._types cimport (
 from tusk.access._tuple cimport (
     HEAP_COMBOCID, HEAP_HOT_UPDATED, HEAP_KEYS_UPDATED, HEAP_MOVED, HEAP_XACT_MASK, HEAP_XMAX_BITS,
     HEAP_XMAX_COMMITTED, HEAP_XMAX_EXCL_LOCK, HEAP_XMAX_INVALID, HEAP_XMAX_IS_MULTI, HEAP_XMAX_KEYSHR_LOCK,
-    HEAP_XMAX_LOCK_ONLY, MovedPartitionsOffsetNumber, SizeofHeapTupleHeader, HeapTupleHeaderData,
+    HEAP_XMAX_LOCK_ONLY, MovedPartitionsOffsetNumber, MaxHeapTupleSize, SizeofHeapTupleHeader, HeapTupleHeaderData,
     tuple_is_speculative, xmax_is_locked_only, xmin_frozen,
 )
 from tusk.access.heap._freeze cimport execute_freeze
@@ -53,6 +53,18 @@ def set_inplace_invalidation(function):
 
 cdef int broken(str message) except -1:
     raise Panic(errcode.DATA_CORRUPTED, message)
+
+
+cdef int expect(DecodedRecord record, size_t main_size, int nblocks) except -1:
+    """Make sure that a record has what its kind has: a record with a good CRC may still come from a foreign writer."""
+    cdef int i
+    if record.main_data_len < main_size:
+        broken(f"heap record of kind {record.info():02X} has only {record.main_data_len} bytes of main data, not "
+               f"{main_size}")
+    for i in range(nblocks):
+        if not record.has_block(i):
+            broken(f"heap record of kind {record.info():02X} has no block {i}")
+    return 0
 
 
 cdef HeapTupleHeaderData *tuple_at(char *page, OffsetNumber offset) except NULL:
@@ -122,6 +134,7 @@ cdef int redo_insert(DecodedRecord record) except -1:
     cdef char room[BLCKSZ]
     cdef HeapTupleHeaderData *tup = <HeapTupleHeaderData *> room
     cdef const xl_heap_header *header
+    expect(record, sizeof(xl_heap_insert), 1)
     if rec.flags & XLH_INSERT_ALL_VISIBLE_CLEARED:
         clear_map(locator, block, VISIBILITYMAP_VALID_BITS)
     if record.info() & XLOG_HEAP_INIT_PAGE:
@@ -133,6 +146,9 @@ cdef int redo_insert(DecodedRecord record) except -1:
         if page_get_max_offset(page) + 1 < rec.offnum:
             broken("invalid max offset number")
         data = record.block_data(0, &size)
+        if size < sizeof(xl_heap_header) or \
+                size - sizeof(xl_heap_header) > MaxHeapTupleSize - SizeofHeapTupleHeader:
+            broken(f"invalid tuple length {size} in insert record")
         header = <const xl_heap_header *> data
         size -= sizeof(xl_heap_header)
         memset(room, 0, SizeofHeapTupleHeader)
@@ -174,6 +190,9 @@ cdef int redo_multi_insert(DecodedRecord record) except -1:
     cdef OffsetNumber offset
     cdef char room[BLCKSZ]
     cdef HeapTupleHeaderData *tup = <HeapTupleHeaderData *> room
+    expect(record, sizeof(xl_heap_multi_insert), 1)
+    if not init:
+        expect(record, sizeof(xl_heap_multi_insert) + rec.ntuples * sizeof(OffsetNumber), 1)
     if rec.flags & XLH_INSERT_ALL_VISIBLE_CLEARED:
         clear_map(locator, block, VISIBILITYMAP_VALID_BITS)
     if init:
@@ -192,6 +211,9 @@ cdef int redo_multi_insert(DecodedRecord record) except -1:
                 p += 1
             header = <const xl_multi_insert_tuple *> p
             p += sizeof(xl_multi_insert_tuple)
+            if p > data + size or p + header.datalen > data + size or \
+                    header.datalen > MaxHeapTupleSize - SizeofHeapTupleHeader:
+                broken("invalid tuple length in multi-insert record")
             memset(room, 0, SizeofHeapTupleHeader)
             memcpy(room + SizeofHeapTupleHeader, p, header.datalen)
             p += header.datalen
@@ -225,6 +247,7 @@ cdef int redo_delete(DecodedRecord record) except -1:
     cdef int buf = 0
     cdef char *page
     cdef HeapTupleHeaderData *tup
+    expect(record, sizeof(xl_heap_delete), 1)
     if rec.flags & XLH_DELETE_ALL_VISIBLE_CLEARED:
         clear_map(&record.blocks[0].locator, block, VISIBILITYMAP_VALID_BITS)
     if record.read_buffer_for_redo(0, &buf) == BLK_NEEDS_REDO:
@@ -264,6 +287,8 @@ cdef int build_new_version(
     cdef HeapTupleHeaderData *tup = <HeapTupleHeaderData *> room
     cdef char *q = room + SizeofHeapTupleHeader
     cdef uint32_t n
+    if size < 4 + sizeof(xl_heap_header):
+        broken(f"invalid tuple length {size} in update record")
     if rec.flags & XLH_UPDATE_PREFIX_FROM_OLD:
         memcpy(&prefix, p, 2)
         p += 2
@@ -275,6 +300,12 @@ cdef int build_new_version(
     memset(room, 0, SizeofHeapTupleHeader)
     if (prefix or suffix) and old == NULL:
         broken("update record refers to an old tuple that is not at hand")
+    if (prefix or suffix) and (old.t_hoff > old_len or prefix > old_len - old.t_hoff or suffix > old_len - old.t_hoff):
+        broken("update record refers to bytes that the old tuple does not have")
+    if p > end or header.t_hoff < SizeofHeapTupleHeader or \
+            <uint32_t> (end - p) + prefix + suffix > MaxHeapTupleSize - SizeofHeapTupleHeader or \
+            (prefix and header.t_hoff - SizeofHeapTupleHeader > end - p):
+        broken(f"invalid tuple length {size} in update record")
     if prefix:
         n = header.t_hoff - SizeofHeapTupleHeader
         memcpy(q, p, n)
@@ -315,6 +346,7 @@ cdef int redo_update(DecodedRecord record, bint hot) except -1:
     cdef ItemPointerData new_tid
     cdef char *page
     cdef char room[BLCKSZ]
+    expect(record, sizeof(xl_heap_update), 1)
     if record.has_block(1):
         old_block = record.blocks[1].block
     same = old_block == new_block
@@ -372,6 +404,7 @@ cdef int redo_update(DecodedRecord record, bint hot) except -1:
 cdef int redo_confirm(DecodedRecord record) except -1:
     cdef const xl_heap_confirm *rec = <const xl_heap_confirm *> record.main_data
     cdef int buf = 0
+    expect(record, sizeof(xl_heap_confirm), 1)
     if record.read_buffer_for_redo(0, &buf) == BLK_NEEDS_REDO:
         tid_set(&tuple_at(buffer_page(buf), rec.offnum).t_ctid, record.blocks[0].block, rec.offnum)
         finish_page(record, buf)
@@ -385,6 +418,7 @@ cdef int redo_lock(DecodedRecord record, bint updated) except -1:
     cdef const xl_heap_lock *rec = <const xl_heap_lock *> record.main_data
     cdef int buf = 0
     cdef HeapTupleHeaderData *tup
+    expect(record, sizeof(xl_heap_lock), 1)
     if rec.flags & XLH_LOCK_ALL_FROZEN_CLEARED:
         clear_map(&record.blocks[0].locator, record.blocks[0].block, VISIBILITYMAP_ALL_FROZEN)
     if record.read_buffer_for_redo(0, &buf) == BLK_NEEDS_REDO:
@@ -409,6 +443,10 @@ cdef int redo_inplace(DecodedRecord record) except -1:
     cdef int buf = 0
     cdef char *page
     cdef HeapTupleHeaderData *tup
+    expect(record, sizeof(xl_heap_inplace), 1)
+    if rec.nmsgs < 0:
+        broken("invalid number of messages in inplace record")
+    expect(record, sizeof(xl_heap_inplace) + 16 * <size_t> rec.nmsgs, 1)
     if record.read_buffer_for_redo(0, &buf) == BLK_NEEDS_REDO:
         page = buffer_page(buf)
         data = record.block_data(0, &size)
@@ -422,6 +460,25 @@ cdef int redo_inplace(DecodedRecord record) except -1:
     if rec.nmsgs and inplace_invalidation is not None:
         inplace_invalidation((record.main_data + sizeof(xl_heap_inplace))[:16 * rec.nmsgs],
                              bool(rec.relcacheInitFileInval), rec.dbId, rec.tsId)
+    return 0
+
+
+cdef int array_length(const char *p, const char *end, int header, int item) except -1:
+    """The number of items of an array in a prune record, whose header begins with it."""
+    cdef uint16_t n = 0
+    if end - p < header:
+        broken("prune record is too short")
+    memcpy(&n, p, 2)
+    if end - p < header + n * item:
+        broken("prune record is too short for its items")
+    return n
+
+
+cdef int check_offsets(const char *page, const OffsetNumber *offsets, int n) except -1:
+    cdef int i
+    for i in range(n):
+        if offsets[i] < 1 or offsets[i] > page_get_max_offset(page):
+            broken("invalid lp")
     return 0
 
 
@@ -439,24 +496,33 @@ cdef int apply_prune(DecodedRecord record, const xl_heap_prune *rec, int buf) ex
     cdef uint16_t nredirected = 0
     cdef uint16_t ndead = 0
     cdef uint16_t nunused = 0
+    cdef const char *end = p + size
     cdef int i, j
+    cdef int frozen = 0
     if rec.flags & XLHP_HAS_FREEZE_PLANS:
-        memcpy(&nplans, p, 2)
+        nplans = array_length(p, end, 4, sizeof(xlhp_freeze_plan))
         plans = <const xlhp_freeze_plan *> (p + 4)
         p += 4 + nplans * sizeof(xlhp_freeze_plan)
     if rec.flags & XLHP_HAS_REDIRECTIONS:
-        memcpy(&nredirected, p, 2)
+        nredirected = array_length(p, end, 2, 4)
         redirected = <const OffsetNumber *> (p + 2)
         p += 2 + 4 * nredirected
     if rec.flags & XLHP_HAS_DEAD_ITEMS:
-        memcpy(&ndead, p, 2)
+        ndead = array_length(p, end, 2, 2)
         nowdead = <const OffsetNumber *> (p + 2)
         p += 2 + 2 * ndead
     if rec.flags & XLHP_HAS_NOW_UNUSED_ITEMS:
-        memcpy(&nunused, p, 2)
+        nunused = array_length(p, end, 2, 2)
         nowunused = <const OffsetNumber *> (p + 2)
         p += 2 + 2 * nunused
     offsets = <const OffsetNumber *> p
+    for i in range(nplans):
+        frozen += plans[i].ntuples
+    if end - p < 2 * frozen:
+        broken("prune record is too short for its freeze plans")
+    check_offsets(page, redirected, 2 * nredirected)
+    check_offsets(page, nowdead, ndead)
+    check_offsets(page, nowunused, nunused)
     if nredirected or ndead or nunused:
         heap_page_prune_execute(buf, not rec.flags & XLHP_CLEANUP_LOCK, redirected, nredirected, nowdead, ndead,
                                 nowunused, nunused)
@@ -471,6 +537,7 @@ cdef int redo_prune(DecodedRecord record) except -1:
     cdef const xl_heap_prune *rec = <const xl_heap_prune *> record.main_data
     cdef int buf = 0
     cdef uint32_t free_space
+    expect(record, sizeof(xl_heap_prune), 1)
     if record.read_buffer_for_redo_extended(0, RBM_NORMAL, rec.flags & XLHP_CLEANUP_LOCK, &buf) == BLK_NEEDS_REDO:
         apply_prune(record, rec, buf)
         finish_page(record, buf)
@@ -491,6 +558,7 @@ cdef int redo_visible(DecodedRecord record) except -1:
     cdef int buf = 0
     cdef int vm_buf = 0
     cdef uint32_t free_space
+    expect(record, sizeof(xl_heap_visible), 2)
     if record.read_buffer_for_redo(1, &buf) == BLK_NEEDS_REDO:
         page_set_flag(buffer_page(buf), PD_ALL_VISIBLE)
         if xlog_hint_bit_is_needed():

@@ -40,6 +40,38 @@ cdef int broken(str message) except -1:
     raise Panic(errcode.INDEX_CORRUPTED, message)
 
 
+cdef int expect(DecodedRecord record, size_t main_size, int nblocks) except -1:
+    """Make sure that a record has what its kind has: a record with a good CRC may still come from a foreign writer."""
+    cdef int i
+    if record.main_data_len < main_size:
+        broken(f"b-tree record of kind {record.info():02X} has only {record.main_data_len} bytes of main data, not "
+               f"{main_size}")
+    for i in range(nblocks):
+        if not record.has_block(i):
+            broken(f"b-tree record of kind {record.info():02X} has no block {i}")
+    return 0
+
+
+cdef int expect_line(const char *page, int offset) except -1:
+    """A record may speak of this line pointer."""
+    if offset < 1 or offset > page_get_max_offset(page):
+        broken(f"b-tree record speaks of item {offset} of {page_get_max_offset(page)}")
+    return 0
+
+
+cdef uint32_t item_size(const char *data, const char *end) except 0:
+    """The room that the index tuple at `data` takes, which must end before `end`."""
+    cdef IndexTupleData header
+    cdef uint32_t size
+    if data == NULL or end - data < <long> sizeof(IndexTupleData):
+        broken("b-tree record is too short for its items")
+    memcpy(&header, data, sizeof(IndexTupleData))
+    size = <uint32_t> maxalign(header.t_info & INDEX_SIZE_MASK)
+    if size < sizeof(IndexTupleData) or size > end - data:
+        broken(f"invalid index tuple size {size} in b-tree record")
+    return size
+
+
 cdef int finish_page(DecodedRecord record, int buf) except -1:
     page_set_lsn(buffer_page(buf), record.end_lsn)
     return mark_buffer_dirty(buf)
@@ -51,13 +83,13 @@ cdef int restore_items(char *page, const char *data, uint32_t size) except -1:
     cdef uint16_t sizes[2048]
     cdef const char *p = data
     cdef const char *end = data + size
-    cdef IndexTupleData header
     cdef int n = 0
     cdef int i
     while p < end:
-        memcpy(&header, p, sizeof(IndexTupleData))
+        if n == 2048:
+            broken("b-tree record has too many items")
         items[n] = p
-        sizes[n] = <uint16_t> maxalign(header.t_info & INDEX_SIZE_MASK)
+        sizes[n] = <uint16_t> item_size(p, end)
         p += sizes[n]
         n += 1
     for i in range(n - 1, -1, -1):
@@ -72,6 +104,8 @@ cdef int restore_meta(DecodedRecord record, uint8_t block_id) except -1:
     cdef uint32_t size = 0
     cdef const xl_btree_metadata *logged = <const xl_btree_metadata *> record.block_data(block_id, &size)
     cdef BTMetaPageData *meta
+    if size < sizeof(xl_btree_metadata):
+        broken(f"b-tree record has only {size} bytes of metadata")
     bt_pageinit(page)
     meta = bt_meta(page)
     meta.btm_magic = BTREE_MAGIC
@@ -118,6 +152,7 @@ cdef int redo_insert(DecodedRecord record, bint isleaf, bint ismeta, bint postin
     cdef IndexTupleData *newitem
     cdef IndexTupleData *nposting
     cdef IndexTupleData *oposting
+    expect(record, SizeOfBtreeInsert, 1)
     # The flag of the child first: no split may stay incomplete once the entry is there.
     if not isleaf:
         clear_incomplete_split(record, 1)
@@ -125,11 +160,16 @@ cdef int redo_insert(DecodedRecord record, bint isleaf, bint ismeta, bint postin
         page = buffer_page(buf)
         data = record.block_data(0, &size)
         if not posting:
+            item_size(data, data + maxalign(size))
             if page_add_item(page, data, size, rec.offnum, 0) == 0:
                 broken("failed to add new item")
         else:
+            if size < 2 + sizeof(IndexTupleData):
+                broken("b-tree record is too short for its items")
+            expect_line(page, rec.offnum - 1)
             memcpy(&postingoff, data, 2)
             newitem = own_copy(data + 2, size - 2)
+            item_size(<const char *> newitem, <const char *> newitem + maxalign(size - 2))
             oposting = <IndexTupleData *> page_get_item(page, page_get_item_id(page, rec.offnum - 1))
             nposting = bt_swap_posting(newitem, oposting, postingoff)
             memcpy(oposting, nposting, maxalign(index_tuple_size(nposting)))
@@ -153,7 +193,6 @@ cdef int build_left_page(DecodedRecord record, const xl_btree_split *rec, char *
     cdef const char *data = record.block_data(0, &datalen)
     cdef const char *end = data + datalen
     cdef BTPageOpaqueData *opaque = bt_opaque(page)
-    cdef IndexTupleData header
     cdef const char *newitem = NULL
     cdef IndexTupleData *mine = NULL
     cdef IndexTupleData *nposting = NULL
@@ -166,20 +205,21 @@ cdef int build_left_page(DecodedRecord record, const xl_btree_split *rec, char *
     cdef int i
     if newitemonleft or rec.postingoff != 0:
         newitem = data
-        memcpy(&header, data, sizeof(IndexTupleData))
-        newitemsz = <uint32_t> maxalign(header.t_info & INDEX_SIZE_MASK)
+        newitemsz = item_size(data, end)
         data += newitemsz
         if rec.postingoff != 0:
+            expect_line(page, rec.newitemoff - 1)
             replacepostingoff = rec.newitemoff - 1
             mine = own_copy(newitem, newitemsz)
             newitem = <const char *> mine
             oposting = <IndexTupleData *> page_get_item(page, page_get_item_id(page, replacepostingoff))
             nposting = bt_swap_posting(mine, oposting, rec.postingoff)
-    memcpy(&header, data, sizeof(IndexTupleData))
-    size = <uint32_t> maxalign(header.t_info & INDEX_SIZE_MASK)
+    size = item_size(data, end)
+    if rec.firstrightoff > page_get_max_offset(page) + 1:
+        expect_line(page, rec.firstrightoff)
     page_get_temp_copy_special(page, leftpage)
     leftoff = P_HIKEY
-    if data + size > end or page_add_item(leftpage, data, size, P_HIKEY, 0) == 0:
+    if page_add_item(leftpage, data, size, P_HIKEY, 0) == 0:
         broken("failed to add high key to left page after split")
     leftoff += 1
     for i in range(p_firstdatakey(opaque), rec.firstrightoff):
@@ -220,6 +260,7 @@ cdef int redo_split(DecodedRecord record, bint newitemonleft) except -1:
     cdef BTPageOpaqueData *opaque
     cdef const char *data
     cdef uint32_t size = 0
+    expect(record, SizeOfBtreeSplit, 2)
     if record.has_block(2):
         sblk = record.blocks[2].block
     if not isleaf:
@@ -270,10 +311,13 @@ cdef int redo_dedup(DecodedRecord record) except -1:
     cdef uint32_t size = 0
     cdef BTDedupState *state
     cdef int i
+    expect(record, SizeOfBtreeDedup, 1)
     if record.read_buffer_for_redo(0, &buf) == BLK_NEEDS_REDO:
         page = buffer_page(buf)
         opaque = bt_opaque(page)
         intervals = <const BTDedupInterval *> record.block_data(0, &size)
+        if size < rec.nintervals * sizeof(BTDedupInterval):
+            broken("b-tree record is too short for its intervals")
         state = <BTDedupState *> malloc(sizeof(BTDedupState))
         if state == NULL:
             raise MemoryError
@@ -309,16 +353,26 @@ cdef int redo_dedup(DecodedRecord record) except -1:
     return 0
 
 
-cdef int remove_items(char *page, const char *data, int ndeleted, int nupdated) except -1:
+cdef int remove_items(char *page, const char *data, uint32_t size, int ndeleted, int nupdated) except -1:
     """What VACUUM and DELETE records say: new posting lists first, then items that go."""
     cdef const OffsetNumber *deleted = <const OffsetNumber *> data
     cdef const OffsetNumber *updated = deleted + ndeleted
     cdef const char *p = <const char *> (updated + nupdated)
     cdef uint16_t ndeletedtids
+    cdef const char *end = data + size
     cdef IndexTupleData *itup
     cdef int i
+    if end - data < 2 * (ndeleted + nupdated):
+        broken("b-tree record is too short for its items")
+    for i in range(ndeleted):
+        expect_line(page, deleted[i])
     for i in range(nupdated):
+        expect_line(page, updated[i])
+        if end - p < 2:
+            broken("b-tree record is too short for its items")
         memcpy(&ndeletedtids, p, 2)
+        if end - p < 2 + 2 * ndeletedtids:
+            broken("b-tree record is too short for its items")
         itup = bt_update_posting(<IndexTupleData *> page_get_item(page, page_get_item_id(page, updated[i])),
                                  <const uint16_t *> (p + 2), ndeletedtids)
         if not page_index_tuple_overwrite(page, updated[i], itup, <uint32_t> maxalign(index_tuple_size(itup))):
@@ -335,9 +389,12 @@ cdef int redo_vacuum(DecodedRecord record) except -1:
     cdef const xl_btree_vacuum *rec = <const xl_btree_vacuum *> record.main_data
     cdef int buf = 0
     cdef uint32_t size = 0
+    cdef const char *data
+    expect(record, SizeOfBtreeVacuum, 1)
     # A cleanup lock, as VACUUM had: a scan on a standby may hold a pin against the recycling of TIDs.
     if record.read_buffer_for_redo_extended(0, 0, True, &buf) == BLK_NEEDS_REDO:
-        remove_items(buffer_page(buf), record.block_data(0, &size), rec.ndeleted, rec.nupdated)
+        data = record.block_data(0, &size)
+        remove_items(buffer_page(buf), data, size, rec.ndeleted, rec.nupdated)
         bt_opaque(buffer_page(buf)).btpo_cycleid = 0
         finish_page(record, buf)
     if buf:
@@ -349,10 +406,13 @@ cdef int redo_delete(DecodedRecord record) except -1:
     cdef const xl_btree_delete *rec = <const xl_btree_delete *> record.main_data
     cdef int buf = 0
     cdef uint32_t size = 0
+    cdef const char *data
+    expect(record, SizeOfBtreeDelete, 1)
     if conflict_hook is not None:
         conflict_hook(rec.snapshotConflictHorizon, bool(rec.isCatalogRel), record.blocks[0].locator, False)
     if record.read_buffer_for_redo(0, &buf) == BLK_NEEDS_REDO:
-        remove_items(buffer_page(buf), record.block_data(0, &size), rec.ndeleted, rec.nupdated)
+        data = record.block_data(0, &size)
+        remove_items(buffer_page(buf), data, size, rec.ndeleted, rec.nupdated)
         finish_page(record, buf)
     if buf:
         unlock_release_buffer(buf)
@@ -390,8 +450,10 @@ cdef int redo_mark_half_dead(DecodedRecord record) except -1:
     cdef char *page
     cdef IndexTupleData *itup
     cdef BlockNumber rightsib
+    expect(record, SizeOfBtreeMarkPageHalfDead, 2)
     if record.read_buffer_for_redo(1, &buf) == BLK_NEEDS_REDO:
         page = buffer_page(buf)
+        expect_line(page, rec.poffset + 1)
         # The parent's entry for the page gets the right sibling's link, and that one's entry goes.
         rightsib = bt_down_link(<IndexTupleData *> page_get_item(page, page_get_item_id(page, rec.poffset + 1)))
         itup = <IndexTupleData *> page_get_item(page, page_get_item_id(page, rec.poffset))
@@ -411,6 +473,7 @@ cdef int redo_unlink(DecodedRecord record, bint ismeta) except -1:
     cdef int buf
     cdef char *page
     cdef BTPageOpaqueData *opaque
+    expect(record, SizeOfBtreeUnlinkPage, 1)
     if rec.leftsib != P_NONE:
         if record.read_buffer_for_redo(1, &leftbuf) == BLK_NEEDS_REDO:
             bt_opaque(buffer_page(leftbuf)).btpo_next = rec.rightsib
@@ -445,11 +508,14 @@ cdef int redo_unlink(DecodedRecord record, bint ismeta) except -1:
 
 cdef int redo_newroot(DecodedRecord record) except -1:
     cdef const xl_btree_newroot *rec = <const xl_btree_newroot *> record.main_data
-    cdef int buf = record.init_buffer_for_redo(0)
-    cdef char *page = buffer_page(buf)
+    cdef int buf
+    cdef char *page
     cdef BTPageOpaqueData *opaque
     cdef const char *data
     cdef uint32_t size = 0
+    expect(record, SizeOfBtreeNewroot, 1)
+    buf = record.init_buffer_for_redo(0)
+    page = buffer_page(buf)
     bt_pageinit(page)
     opaque = bt_opaque(page)
     opaque.btpo_flags = BTP_ROOT
@@ -470,6 +536,7 @@ cdef int redo_newroot(DecodedRecord record) except -1:
 
 cdef int redo_reuse(DecodedRecord record) except -1:
     cdef const xl_btree_reuse_page *rec = <const xl_btree_reuse_page *> record.main_data
+    expect(record, SizeOfBtreeReusePage, 0)
     if conflict_hook is not None:
         conflict_hook(rec.snapshotConflictHorizon, bool(rec.isCatalogRel), rec.locator, True)
     return 0

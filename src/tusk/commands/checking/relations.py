@@ -118,7 +118,7 @@ class DatabaseCheck:
         yield from ()
 
     def _check_index(self, index: Any, rel: Any, kinds: list[bytes | None]) -> Iterator[Finding]:
-        if index.form.relam != _BTREE or (index.index_form is not None and not index.index_form.indisready):
+        if index.form.relam != _BTREE or not index.indisready:
             return
         result = btree_check.check_index(index, rel, _index.index_former(rel, index), kinds)
         self.counts["indexes"] += 1

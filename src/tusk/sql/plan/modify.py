@@ -101,7 +101,7 @@ def _constraint_index(constraint: int) -> int:
         )
     index = relation_open(row.conindid, 0)
     try:
-        if index.index_form.indisexclusion and not index.indisunique:
+        if index.indisexclusion and not index.indisunique:
             raise SqlError(
                 errcode.WRONG_OBJECT_TYPE, "ON CONFLICT DO UPDATE not supported with exclusion constraints"
             )
