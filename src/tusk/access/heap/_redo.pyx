@@ -287,7 +287,8 @@ cdef int build_new_version(
     cdef HeapTupleHeaderData *tup = <HeapTupleHeaderData *> room
     cdef char *q = room + SizeofHeapTupleHeader
     cdef uint32_t n
-    if size < 4 + sizeof(xl_heap_header):
+    if size < sizeof(xl_heap_header) + (2 if rec.flags & XLH_UPDATE_PREFIX_FROM_OLD else 0) + \
+            (2 if rec.flags & XLH_UPDATE_SUFFIX_FROM_OLD else 0):
         broken(f"invalid tuple length {size} in update record")
     if rec.flags & XLH_UPDATE_PREFIX_FROM_OLD:
         memcpy(&prefix, p, 2)
