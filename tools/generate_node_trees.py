@@ -22,7 +22,7 @@ from tusk.sql.analyze.collate import assign_expr_collations
 from tusk.sql.analyze.expressions import transform_expr
 from tusk.sql.analyze.state import ExprKind, ParseState
 from tusk.sql.analyze.typenames import type_name_oid
-from tusk.sql.nodes import CoerceToDomainValue, RawStmt
+from tusk.sql.nodes import CoerceToDomainValue, RawStmt, enums
 from tusk.sql.nodes.nodefuncs import expr_type
 from tusk.sql.nodes.nodetext import write_node_tree
 from tusk.sql.parse import parse
@@ -91,11 +91,42 @@ def generate() -> tuple[dict[str, dict[str, str]], list[str]]:
                         entry.resname = alias
                     problems += check_columns(name, oid, query, aliases)
                     trees["pg_rewrite"][str(rules[oid])] = write_node_tree([query])
-                elif kind != "RuleStmt":
+                elif kind == "RuleStmt":
+                    trees["pg_rewrite"][str(rule_oid(statement, default))] = rule_actions(statement)
+                else:
                     add_other(statement, text, default, trees, problems)
             except (SqlError, NotImplementedError) as error:
                 problems.append(f"{source}: {kind} {getattr(statement, 'view', statement)}: {error}"[:300])
     return trees, problems
+
+
+def rule_oid(statement: Any, schema: int) -> int:
+    """The OID the facts give a rule other than _RETURN."""
+    relation = view_oid(statement.relation.schemaname, statement.relation.relname, schema)
+    rows = json.loads((HOME / "data/pg_rewrite.json").read_text())
+    return int(next(row[0] for row in rows if row[1] == statement.rulename and row[2] == relation))
+
+
+def rule_actions(statement: Any) -> str:
+    """The actions of a rule (transformRuleStmt): queries whose first two relations are OLD and NEW."""
+    name = statement.relation.relname
+    actions = [item.stmt if isinstance(item, RawStmt) else item for item in statement.actions]
+    text = "SELECT"
+    if actions:
+        (select,) = actions
+        select.fromClause = parse(f"SELECT FROM {name} old, {name} new")[0].stmt.fromClause
+        query = analyze(RawStmt(stmt=select), text, [])
+        query.jointree.fromlist = query.jointree.fromlist[:1]
+    else:
+        query = analyze(parse(f"SELECT FROM {name} old, {name} new")[0], text, [])
+        query.commandType = enums.CMD_NOTHING
+        query.jointree.fromlist = []
+        query.targetList = []
+    for entry in query.rtable:
+        entry.inh = entry.inFromCl = False
+    for info in query.rteperminfos:
+        info.inh, info.requiredPerms, info.selectedCols = False, 0, frozenset()
+    return write_node_tree([query])
 
 
 def function_row(statement: Any, namespace: int) -> Any:

@@ -196,7 +196,7 @@ class ExtendedProtocol:
         portal = session.portals.find(name)
         if portal is None:
             raise SqlError(errcode.UNDEFINED_CURSOR, f'portal "{name}" does not exist')
-        if not portal.plans:
+        if not portal.plans and not portal.tag:
             session.connection.send(protocol.EMPTY_QUERY)
             return
         tag = portal.tag
@@ -204,8 +204,7 @@ class ExtendedProtocol:
         session_info.current.command_tag = tag
         session.begin_activity(portal.text)
         session.start_command()
-        statement = portal.plans[0].utilityStmt
-        session.check_not_aborted(statement)
+        session.check_not_aborted(portal.plans[0].utilityStmt if portal.plans else None)
         _interrupts.check()
         destination = WireDestination(
             session.connection, portal.formats, with_description=False, cache=portal.described
@@ -225,7 +224,7 @@ class ExtendedProtocol:
             session.connection.send(protocol.PORTAL_SUSPENDED)
             self._log_execute_time(portal, is_fetch, was_logged)
             return
-        if portal.strategy is Strategy.MULTI_QUERY and command_tag(portal.plans[0]) in (
+        if portal.strategy is Strategy.MULTI_QUERY and portal.plans and command_tag(portal.plans[0]) in (
             "BEGIN", "COMMIT", "ROLLBACK", "START TRANSACTION",
         ):  # fmt: skip
             session.finish_command()

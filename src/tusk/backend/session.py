@@ -277,7 +277,7 @@ class Session:
         _interrupts.check()
         source = PlanSource(raw, text, [], fixed_parameters=True)
         plans = self.plan_source(source)
-        portal = Portal("", plans, text, self)
+        portal = Portal("", plans, text, self, source=source)
         portal.visible = False
         self.portals.add(portal)
         destination = WireDestination(self.connection, [], with_description=True)

@@ -45,7 +45,7 @@ def choose_strategy(plans: list[Any], session: Any) -> Strategy:
     main = [plan for plan in plans if plan.canSetTag]
     if len(plans) == 1:
         only = plans[0]
-        if only.commandType == CMD_SELECT:
+        if only.commandType == CMD_SELECT and only.canSetTag:
             return Strategy.ONE_MOD_WITH if only.hasModifyingCTE else Strategy.ONE_SELECT
         if only.commandType == CMD_UTILITY:
             if utility.result_columns(only.utilityStmt, session) is not None:
@@ -92,7 +92,10 @@ class Portal:
         self._source = source if source is not None and plans is source.generic else None
         known: Any = self._source.described.get("portal") if self._source is not None else None
         if known is None:
-            known = (choose_strategy(plans, session), command_tag(plans[0]) if plans else "")
+            tag = command_tag(plans[0]) if plans else ""
+            if source is not None and source.raw is not None and not any(plan.canSetTag for plan in plans):
+                tag = command_tag(source.raw)
+            known = (choose_strategy(plans, session), tag)
             if self._source is not None:
                 self._source.described["portal"] = known
         self.strategy: Any
@@ -285,7 +288,9 @@ class Portal:
         """Run all statements (PortalRunMulti); the one that sets the tag gives the rows and the tag."""
         tag = ""
         for index, plan in enumerate(self.plans):
-            receiver = destination if plan.canSetTag else Discard()
+            # What a rule added has its rows shown in the simple protocol alone.
+            is_shown = plan.canSetTag or getattr(destination, "with_description", False)
+            receiver = destination if is_shown else Discard()
             if plan.commandType == CMD_UTILITY:
                 done = self._run_utility(plan, receiver, is_top_level)
             else:
@@ -294,7 +299,10 @@ class Portal:
                 tag = done
             if index + 1 < len(self.plans):
                 xact.command_counter_increment()
-        return tag or (self.tag if self.plans else "")
+        if tag or any(plan.canSetTag for plan in self.plans):
+            return tag or self.tag
+        # Rules have replaced the command: it did nothing itself.
+        return with_row_count(self.tag, 0) if self.tag else ""
 
     def _run_plan(self, plan: PlannedStmt, destination: DestReceiver) -> str:
         snapshots.push_active(snapshots.transaction_snapshot())

@@ -110,7 +110,7 @@ def _execution_portal(statement: Any, session: Any, query_text: str) -> Portal:
         ]
         parameters = [execute.evaluate_expression(value) for value in values]
     plans = session.plan_source(source, parameters)
-    portal = Portal(session.portals.unique_name(), plans, source.text, session, parameters=parameters)
+    portal = Portal(session.portals.unique_name(), plans, source.text, session, parameters=parameters, source=source)
     portal.visible = False
     return portal
 

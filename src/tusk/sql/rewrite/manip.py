@@ -110,9 +110,12 @@ def offset_varnos(tree: Any, offset: int) -> None:
         walk_levels(tree, visit)
 
 
-def replace_vars(tree: Any, varno: int, rte: RangeTblEntry, targets: list[Any], result_relation: int = 0) -> Any:
+def replace_vars(
+    tree: Any, varno: int, rte: RangeTblEntry, targets: list[Any], result_relation: int = 0, unmatched_varno: int = 0
+) -> Any:
     """A copy in which Vars of an entry are the matching target expressions (ReplaceVarsFromTargetList).
 
+    Columns that the targets lack become those of ``unmatched_varno``, where that is given.
     A RETURNING old/new reference keeps its meaning: of a plain column by being passed on, of an expression by a
     ReturningExpr. 0A000 for system columns and columns that the targets lack.
     """
@@ -120,6 +123,10 @@ def replace_vars(tree: Any, varno: int, rte: RangeTblEntry, targets: list[Any], 
 
     def one(var: Var, level: int) -> Any:
         target = by_number.get(var.varattno)
+        if target is None and unmatched_varno:
+            kept = copy_tree(var)
+            kept.varno = kept.varnosyn = unmatched_varno
+            return kept
         if target is None:
             raise SqlError(
                 errcode.INTERNAL_ERROR, f"could not find replacement targetlist entry for attno {var.varattno}"

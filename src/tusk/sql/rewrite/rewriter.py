@@ -8,9 +8,12 @@ from tusk.sql.nodes import enums
 from tusk.sql.nodes.parsetree import Query, RangeTblEntry
 from tusk.sql.nodes.primitives import RangeTblRef
 from tusk.sql.rewrite.defaults import finish_values, rewrite_target_list, rewrite_values
+from tusk.sql.rewrite.firing import fire_rules
 from tusk.sql.rewrite.rules import rules_of
 from tusk.sql.rewrite.updatable import has_instead_trigger, rewrite_target_view
 from tusk.sql.rewrite.views import expand_views
+
+_COMMANDS = {enums.CMD_INSERT: "INSERT", enums.CMD_UPDATE: "UPDATE", enums.CMD_DELETE: "DELETE"}
 
 
 def rewrite(query: Query) -> list[Query]:
@@ -101,10 +104,26 @@ def _rewrite_changes(query: Query, events: tuple[tuple[int, int], ...]) -> list[
                 errcode.FEATURE_NOT_SUPPORTED,
                 "INSERT with ON CONFLICT clause cannot be used with table that has INSERT or UPDATE rules",
             )
-        unconditional = all(rule.is_instead and rule.qual is None and _does_nothing(rule) for rule in rules)
-        if not unconditional:
+        fired, is_replaced = fire_rules(query, rules, info.name)
+        event = (entry.relid, int(query.commandType))
+        if event in events:
+            raise SqlError(
+                errcode.INVALID_OBJECT_DEFINITION,
+                f'infinite recursion detected in rules for relation "{info.name}"',
+            )
+        products = [
+            product for action in fired for product in _rewrite_changes(action, (*events, event))
+        ]
+        if is_replaced and query.returningList:
+            command = _COMMANDS[query.commandType]
+            raise SqlError(
+                errcode.FEATURE_NOT_SUPPORTED, f'cannot perform {command} RETURNING on relation "{info.name}"',
+                hint=f"You need an unconditional ON {command} DO INSTEAD rule with a RETURNING clause.",
+            )
+        if is_replaced:
+            return products
+        if products:
             raise feature_not_supported(f'rule "{rules[0].name}" on relation "{info.name}"')
-        return []
     if info.kind == "v" and not has_instead_trigger(entry.relid, query.commandType, query.mergeActionList):
         event = (entry.relid, int(query.commandType))
         if event in events:
@@ -116,8 +135,3 @@ def _rewrite_changes(query: Query, events: tuple[tuple[int, int], ...]) -> list[
     if values is not None and remaining:
         finish_values(values)
     return [query]
-
-
-def _does_nothing(rule: object) -> bool:
-    actions = getattr(rule, "actions", [])
-    return all(action.commandType == enums.CMD_NOTHING for action in actions)

@@ -1,0 +1,28 @@
+-- UPDATE pg_settings is SET, by its rules.
+SELECT rulename, ev_type, is_instead FROM pg_rewrite WHERE ev_class = 'pg_settings'::regclass ORDER BY rulename;
+UPDATE pg_settings SET setting = '5MB' WHERE name = 'work_mem';
+SHOW work_mem;
+UPDATE pg_settings SET setting = '6MB' WHERE name = 'work_mem' RETURNING name;
+UPDATE pg_settings SET setting = reset_val WHERE name IN ('work_mem');
+SHOW work_mem;
+UPDATE pg_settings SET setting = 'off' WHERE name LIKE 'enable_seq%';
+SHOW enable_seqscan;
+UPDATE pg_settings SET setting = 'maybe' WHERE name = 'enable_seqscan';
+UPDATE pg_settings SET setting = 'on' FROM (VALUES ('enable_seqscan')) AS v (n) WHERE name = v.n;
+SHOW enable_seqscan;
+UPDATE pg_settings SET setting = 'x' WHERE name = 'block_size';
+UPDATE pg_settings SET setting = 'x' WHERE false;
+UPDATE pg_settings SET unit = 'x' WHERE name = 'work_mem';
+UPDATE pg_settings SET name = 'work_mem', setting = '7MB' WHERE name = 'enable_sort';
+SHOW work_mem;
+DELETE FROM pg_settings;
+INSERT INTO pg_settings (name) VALUES ('x');
+PREPARE p AS UPDATE pg_settings SET setting = $1 WHERE name = 'work_mem';
+EXECUTE p('9MB');
+SHOW work_mem;
+BEGIN;
+UPDATE pg_settings SET setting = '11MB' WHERE name = 'work_mem';
+SHOW work_mem;
+ROLLBACK;
+SHOW work_mem;
+RESET work_mem;
