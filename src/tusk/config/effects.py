@@ -58,10 +58,10 @@ _LIST = """
     ssl ssl_ca_file ssl_cert_file ssl_ciphers ssl_crl_dir ssl_crl_file ssl_dh_params_file ssl_groups ssl_key_file
     ssl_max_protocol_version ssl_min_protocol_version ssl_passphrase_command
     ssl_passphrase_command_supports_reload ssl_prefer_server_ciphers ssl_tls13_ciphers
-    stats_fetch_consistency track_functions
+    track_functions
     summarize_wal wal_summary_keep_time
     synchronized_standby_slots synchronous_standby_names
-    wal_skip_threshold max_files_per_process autovacuum_max_workers autovacuum_naptime
+    wal_skip_threshold max_files_per_process
     max_prepared_transactions shared_preload_libraries session_preload_libraries local_preload_libraries
 """
 
