@@ -19,6 +19,11 @@ cdef enum:
     DEFAULT_COLLATION_OID = 100
     POSIX_COLLATION_OID = 951
 
+# What a factory (register_comparator) may return instead of a Python callable: its state is the object itself.
+cdef class NativeComparator:
+    cdef compare_fn fn
+    cdef void *data
+
 # Look up by prosrc ("btint4cmp"); fills *out, returns the object that keeps out.state alive (None when there is no
 # state). collation matters for text types; raises 42P22 when it is needed and 0. Unknown names: feature_not_supported.
 cdef object lookup_comparator(str prosrc, Oid collation, Comparator *out)
@@ -29,6 +34,7 @@ cdef bint collation_is_c(Oid collation) except -1
 # For kernels that know their types.
 cdef int compare_numeric(Datum a, Datum b) noexcept nogil       # both detoasted (1- or 4-byte header)
 cdef int compare_bytes(const char *a, Py_ssize_t alen, const char *b, Py_ssize_t blen) noexcept nogil
+cdef int compare_strings(const char *a, Py_ssize_t alen, const char *b, Py_ssize_t blen, Oid collation) except? -2
 cdef int compare_float8(double a, double b) noexcept nogil
 
 # A malloc'ed plain copy (4-byte header) of a compressed or external value; set by access.toast.

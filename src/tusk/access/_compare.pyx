@@ -655,6 +655,10 @@ add("numeric_cmp", numeric_cmp)
 _factories = {}
 
 
+cdef class NativeComparator:
+    """A comparator in Cython of another package."""
+
+
 cdef int call_python(Datum a, Datum b, void *state) except? -2:
     """A comparator written in Python: state is the callable."""
     cdef object result = (<object> state)(a, b)
@@ -687,9 +691,14 @@ cdef object lookup_comparator(str prosrc, Oid collation, Comparator *out):
     if factory is None:
         raise feature_not_supported(f'function "{prosrc}" as a btree comparison')
     function = factory(collation)
-    out.fn = call_python
+    out.fn = (<NativeComparator> function).fn if isinstance(function, NativeComparator) else call_python
     out.state = <void *> function
     return function
+
+
+cdef int compare_strings(const char *a, Py_ssize_t alen, const char *b, Py_ssize_t blen, Oid collation) except? -2:
+    cdef Locale locale = find_locale(collation)
+    return compare_bytes(a, alen, b, blen) if locale is None else collate(a, alen, b, blen, locale.handle)
 
 
 def comparator_names():

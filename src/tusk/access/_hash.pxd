@@ -10,6 +10,11 @@ cdef struct Hasher:
     hash_fn fn                  # of both support functions: 32-bit result with extended false (seed ignored)
     void *state
 
+# What a factory (register_hasher) may return instead of a Python callable: its state is the object itself.
+cdef class NativeHasher:
+    cdef hash_fn fn
+    cdef void *data
+
 # By prosrc of support function 1 ("hashint4"); returns what keeps out.state alive. Errors as lookup_comparator.
 cdef object lookup_hasher(str prosrc, Oid collation, Hasher *out)
 

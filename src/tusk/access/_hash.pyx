@@ -379,6 +379,10 @@ add("hashinet", hashinet)
 add("hash_numeric", hash_numeric)
 
 
+cdef class NativeHasher:
+    """A hash function in Cython of another package."""
+
+
 cdef uint64_t call_python(Datum value, uint64_t seed, bint extended, void *state) except? 0x1234567887654321:
     """A hash function written in Python: state is the callable."""
     return (<object> state)(value, seed if extended else None)
@@ -403,7 +407,7 @@ cdef object lookup_hasher(str prosrc, Oid collation, Hasher *out):
     if factory is None:
         raise feature_not_supported(f'hash function "{prosrc}"')
     function = factory(collation)
-    out.fn = call_python
+    out.fn = (<NativeHasher> function).fn if isinstance(function, NativeHasher) else call_python
     out.state = <void *> function
     return function
 

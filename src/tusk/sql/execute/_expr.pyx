@@ -217,6 +217,63 @@ cdef class CallExpr(Expr):
         return out
 
 
+cdef list pythons(Expr expr, ExprContext ctx, const uint16_t *sel, int n):
+    """Python values for the selected rows, in their order."""
+    cdef Vector *v = expr.eval(ctx, sel, n)
+    cdef int k, i
+    found = []
+    for k in range(n):
+        i = k if sel == NULL else sel[k]
+        found.append(None if v.nulls[i] else datum_to_python(v.values[i], expr.type))
+    return found
+
+
+cdef class StoreExpr(Expr):
+    """``StoreExpr(base, subscripts, parts, store, type, ...)``: a value with parts of it replaced.
+
+    Each part is (fetch, placeholder, new): fetch(value, *subscripts) gives the part as it is, which the placeholder
+    shows to the expression of the new one. store(value, subscripts, news) makes the whole.
+    """
+
+    cdef Expr base
+    cdef list subscripts, parts
+    cdef object store
+
+    def __init__(self, Expr base, list subscripts, list parts, object store, DatumType type, typmod=-1, collation=0):
+        self.base = base
+        self.subscripts = subscripts
+        self.parts = parts
+        self.store = store
+        self.type = type
+        self.typmod = typmod
+        self.collation = collation
+
+    cdef Vector *eval(self, ExprContext ctx, const uint16_t *sel, int n) except NULL:
+        cdef Vector *out = self.lanes()
+        cdef Vector *v
+        cdef BatchPlaceholder shown
+        cdef int k, i
+        bases = pythons(self.base, ctx, sel, n)
+        columns = [pythons(e, ctx, sel, n) for e in self.subscripts]
+        subscripts = list(zip(*columns)) if columns else [()] * n
+        news = []
+        for fetch, placeholder, new in self.parts:
+            shown = placeholder
+            v = shown.batch.lanes(0)
+            for k in range(n):
+                i = k if sel == NULL else sel[k]
+                old = fetch(bases[k], *subscripts[k])
+                v.nulls[i] = old is None
+                v.values[i] = 0 if old is None else python_to_datum(old, shown.type, ctx.arena)
+            news.append(pythons(new, ctx, sel, n))
+        for k in range(n):
+            i = k if sel == NULL else sel[k]
+            value = self.store(bases[k], subscripts[k], [column[k] for column in news])
+            out.nulls[i] = value is None
+            out.values[i] = 0 if value is None else python_to_datum(value, self.type, ctx.arena)
+        return out
+
+
 cdef class KernelExpr(Expr):
     """``KernelExpr(kernel, fallback, args, type, ...)``: a function computed by its vector kernel."""
 

@@ -50,7 +50,7 @@ cdef class HashJoinState(JoinState):
 
     cdef list outer_exprs, inner_exprs
     cdef int nkeys
-    cdef Keys keys
+    cdef Keys keys, inner_keys
     cdef RowShape inner_shape
     cdef int inner_columns                  # of the inner rows; then come those keys that are no plain columns
     cdef int key_places[MAX_KEYS]           # column of the store that holds key i
@@ -93,8 +93,9 @@ cdef class HashJoinState(JoinState):
             self.key_places[i] = len(types)
             types.append((<Expr> self.inner_exprs[i]).type.oid)
         self.inner_shape = RowShape(types)
-        self.keys = _keys.join_keys(plan.hashoperators, plan.hashcollations, [e.type for e in self.outer_exprs],
-                                    [e.type for e in self.inner_exprs])
+        self.keys, self.inner_keys = _keys.join_keys(
+            plan.hashoperators, plan.hashcollations, [e.type for e in self.outer_exprs],
+            [e.type for e in self.inner_exprs])
         self.store = RowStore(self.inner_shape)
         self.spilled = Batch(self.left.shape)
 
@@ -229,7 +230,7 @@ cdef class HashJoinState(JoinState):
         cdef int i, k, p
         for i in range(self.nkeys):
             keys[i] = &wide.cols[self.key_places[i]]
-        self.keys.hash_rows(keys, sel, n, hashes)
+        self.inner_keys.hash_rows(keys, sel, n, hashes)
         for k in range(n):
             one[0] = <uint16_t> (k if sel == NULL else sel[k])
             p = (hashes[k] >> 20) & (self.nparts - 1)
@@ -261,7 +262,7 @@ cdef class HashJoinState(JoinState):
             chunk = self.store.chunk(c)
             for i in range(self.nkeys):
                 keys[i] = &chunk.cols[self.key_places[i]]
-            self.keys.hash_rows(keys, NULL, chunk.nrows, self.hashes + c * BATCH_ROWS)
+            self.inner_keys.hash_rows(keys, NULL, chunk.nrows, self.hashes + c * BATCH_ROWS)
         for r in range(n - 1, -1, -1):
             self.chain[r] = self.buckets[self.hashes[r] & self.mask]
             self.buckets[self.hashes[r] & self.mask] = <int32_t> r

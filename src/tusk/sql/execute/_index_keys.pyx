@@ -11,7 +11,7 @@ from tusk.access._index cimport (
 from tusk.sql.execute._state cimport Expr, eval_scalar
 from tusk.types._kernel_datum cimport DatumType, copy_datum, datum_to_python, datum_type, detoast, python_to_datum
 
-from tusk.catalog.cache import AMOPOPID, AMPROCNUM, PROCOID, lookup
+from tusk.catalog.cache import AMOPOPID, AMPROCNUM, PROCOID, TYPEOID, lookup
 from tusk.errors import SqlError, errcode, feature_not_supported
 from tusk.sql.nodes import enums
 
@@ -82,7 +82,8 @@ cdef class IndexKeys:
                 set_operator(key, index, qual.args[0].varattno, qual.opno, qual.inputcollid, self.held)
                 key.sk_flags = SK_SEARCHARRAY
                 spec.expr = compiler.compile(qual.args[1])
-                spec.element = datum_type(key.sk_subtype)
+                # The family may be declared over a pseudo-type: the array tells what its elements are.
+                spec.element = datum_type(lookup(TYPEOID, spec.expr.type.base).typelem)
             elif name == "NullTest":
                 spec.kind = SPEC_NULL
                 key.sk_attno = qual.arg.varattno

@@ -4,6 +4,7 @@
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from tusk._types cimport Datum
 from tusk.access._compare cimport compare_fn
+from tusk.access._hash cimport hash_fn
 from tusk.types._kernel cimport Vector
 
 cdef enum:
@@ -28,6 +29,8 @@ cdef struct KeyInfo:
     bint typbyval
     compare_fn compare
     void *state
+    hash_fn hash                # KEY_OTHER: the type's hash function; NULL where hasher must do
+    void *hash_state
     void *hasher                # PythonHash, or NULL
 
 cdef class Keys:

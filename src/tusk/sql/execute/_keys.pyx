@@ -9,12 +9,14 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, strncmp
 from tusk.access._compare cimport (
     Comparator, collation_is_c, compare_bytes, compare_float8, compare_numeric, detoast_malloc_hook, lookup_comparator)
+from tusk.access._hash cimport Hasher, lookup_hasher
 from tusk.access._varlena cimport varatt_needs_detoast, vardata_any, varsize_any, varsize_any_exhdr
 from tusk.types._kernel_datum cimport DatumType, datum_float4, datum_float8, datum_to_python, datum_type
 
 from tusk.catalog.cache import AMOPOPID, AMPROCNUM, OPEROID, PROCOID, lookup, lookup_list
 from tusk.errors import SqlError, errcode, feature_not_supported
 from tusk.sql.execute import support
+from tusk.types.compare import family_of
 from tusk.types.compare import hasher as hash_function
 
 cdef extern from "string.h":
@@ -160,10 +162,24 @@ cdef Keys make_equality_keys(object columns, object operators, object collations
             keys.keys[i].compare = python_compare
             keys.keys[i].state = <void *> state
         if keys.keys[i].kind == KEY_OTHER:
-            hasher = PythonHash(None, type)
-            keys.held.append(hasher)
-            keys.keys[i].hasher = <void *> hasher
+            set_hasher(&keys.keys[i], type, collations[i], keys.held)
     return keys
+
+
+cdef int set_hasher(KeyInfo *key, DatumType type, object collation, list held) except -1:
+    """The hash function of the type's default hash operator class: it agrees with equality in the whole family."""
+    cdef Hasher found
+    name = family_of(type.oid)[1]
+    if name and (name not in ("hashtext", "hashbpchar", "hashname")
+                 or (collation and support.is_deterministic(collation))):
+        held.append(lookup_hasher(name, collation, &found))
+        key.hash = found.fn
+        key.hash_state = found.state
+        return 0
+    hasher = PythonHash(None, type)
+    held.append(hasher)
+    key.hasher = <void *> hasher
+    return 0
 
 
 cdef int plain_compare(const KeyInfo *key, Datum a, Datum b, bint equality) except? -2:
@@ -372,6 +388,8 @@ cdef uint64_t key_hash(const KeyInfo *key, Datum value) except? 7:
         return hash_plain(key, value)
     if kind == KEY_NAME:
         return mix_bytes(<char *> value, strnlen(<char *> value, 64))
+    if key.hash != NULL:
+        return mix(key.hash(value, 0, False, key.hash_state))
     hasher = <PythonHash> key.hasher
     if hasher.call is None:
         hasher.call = hash_function(hasher.type.base)
@@ -436,22 +454,32 @@ cdef class Keys:
 
 
 def join_keys(operators, collations, left_types, right_types):
-    """Keys of a hash join: equality between rows of the two inputs, and hashes that agree."""
-    cdef Keys keys = Keys(len(operators))
+    """(keys of the left side, keys of the right side) of a hash join: the first compare a left value with a right one;
+    each hashes its own side, and the hashes agree."""
+    cdef Keys keys = Keys(len(operators)), others
     cdef DatumType left, right
     cdef int i
+    others = keys
     for i in range(keys.nkeys):
         left, right = left_types[i], right_types[i]
         fill_key(&keys.keys[i], i, left, collations[i])
-        if keys.keys[i].kind in (KEY_FLOAT4, KEY_FLOAT8) and kind_of(right, collations[i]) != keys.keys[i].kind:
-            raise feature_not_supported("hash join of real and double precision")
+        if keys.keys[i].kind == kind_of(right, collations[i]) and keys.keys[i].kind != KEY_OTHER:
+            continue
+        others = Keys(keys.nkeys)
+    for i in range(keys.nkeys):
+        left, right = left_types[i], right_types[i]
+        if others is not keys:
+            fill_key(&others.keys[i], i, right, collations[i])
         if keys.keys[i].kind == kind_of(right, collations[i]) and keys.keys[i].kind != KEY_OTHER:
             continue
         members = [m for m in btree_members(operators[i]) if m[1] == 3]
         keys.keys[i].kind = KEY_OTHER
+        others.keys[i].kind = KEY_OTHER
+        set_hasher(&keys.keys[i], left, collations[i], keys.held)
+        set_hasher(&others.keys[i], right, collations[i], others.held)
         if members:
-            set_comparator(&keys.keys[i], support.family_procedure(members[0][0], left.base, right.base), left, right,
-                           collations[i], keys.held)
+            set_comparator(&keys.keys[i], support.family_procedure(members[0][0], members[0][2], members[0][3]), left,
+                           right, collations[i], keys.held)
         else:
             call = support.function_over_values(lookup(OPEROID, operators[i]).oprcode, (left.oid, right.oid), 16,
                                                 collations[i])
@@ -459,12 +487,7 @@ def join_keys(operators, collations, left_types, right_types):
             keys.held.append(state)
             keys.keys[i].compare = python_compare
             keys.keys[i].state = <void *> state
-        if left.base != right.base:
-            raise feature_not_supported(f"hash join of types {left.typname} and {right.typname}")
-        hasher = PythonHash(None, left)
-        keys.held.append(hasher)
-        keys.keys[i].hasher = <void *> hasher
-    return keys
+    return keys, others
 
 
 def merge_keys(families, collations, reversals, nulls_first, left_types, right_types):

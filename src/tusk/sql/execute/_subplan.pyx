@@ -13,6 +13,7 @@ from tusk.catalog.cache import TYPEOID, lookup
 from tusk.errors import SqlError, errcode, feature_not_supported
 from tusk.sql.execute import _state, expression_types
 from tusk.sql.nodes import enums
+from tusk.types.records import columns_of
 from tusk.types.values import Array
 
 cdef int EXISTS = enums.EXISTS_SUBLINK
@@ -163,7 +164,29 @@ def build_initplans(state, plan, estate):
 
 _state.set_initplan_builder(build_initplans)
 
-_BPCHAR, _FLOAT8, _FLOAT4 = 1042, 701, 700
+_BPCHAR, _FLOAT8, _FLOAT4, _NUMERIC, _INTERVAL, _JSONB = 1042, 701, 700, 1700, 1186, 3802
+_DAY = 86400000000
+
+
+def _of_json(tree):
+    """A hashable that tells JSON values apart as jsonb's equality does."""
+    if isinstance(tree, dict):
+        return ("object", *[(key, _of_json(value)) for key, value in tree.items()])
+    if isinstance(tree, list):
+        return ("array", *map(_of_json, tree))
+    return (type(tree).__name__, tree)
+
+
+def _of_array(element):
+    if element is None:
+        return lambda value: (value.dims, value.lower_bounds, value.elements)
+    return lambda value: (value.dims, value.lower_bounds,
+                          tuple([None if e is None else element(e) for e in value.elements]))
+
+
+def _of_record(value):
+    norms = [None if c.is_dropped else normaliser(datum_type(c.type_oid).base) for c in columns_of(value)]
+    return tuple([v if v is None or norm is None else norm(v) for v, norm in zip(value.values, norms)])
 
 
 def normaliser(type_oid):
@@ -172,8 +195,21 @@ def normaliser(type_oid):
         return lambda value: value.rstrip(" ")
     if type_oid in (_FLOAT4, _FLOAT8):
         return lambda value: "NaN" if value != value else value
-    if type_oid == 1700:
+    if type_oid == _NUMERIC:
         return lambda value: "NaN" if value.is_nan() else value
+    if type_oid == _INTERVAL:
+        return lambda value: (value.months * 30 + value.days) * _DAY + value.us
+    if type_oid in (650, 869):
+        return lambda value: (value.address, value.masklen)
+    if type_oid == _JSONB:
+        return lambda value: _of_json(value.tree)
+    if type_oid < 16384 and type_oid in (16, 17, 18, 19, 20, 21, 23, 25, 26, 1043, 1082, 1083, 1114, 1184, 2950):
+        return None
+    row = lookup(TYPEOID, type_oid)
+    if row is not None and (row.typtype == "c" or type_oid == 2249):
+        return _of_record
+    if row is not None and row.typelem and row.typlen == -1 and row.typcategory == "A":
+        return _of_array(normaliser(datum_type(row.typelem).base))
     return None
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import tusk.types._container_order
 import tusk.types._kernel_compare
 import tusk.types._kernel_float
 import tusk.types._kernel_integer

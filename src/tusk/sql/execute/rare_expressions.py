@@ -145,28 +145,35 @@ def _field_select(c: Any, node: Any) -> Any:
     return _expr.CallExpr(select, None, [arg], True, type_of(node.resulttype), node.resulttypmod, node.resultcollid)
 
 
+def _part(c: Any, type_: Any, fetch: Callable[..., Any], newval: Any) -> tuple[Any, Any, Any]:
+    """A part for StoreExpr; in the expression of the new value a CaseTestExpr is the old one."""
+    old = support.ValueSource(type_)
+    c.case_stack.append(old.placeholder)
+    new = c.compile(newval)
+    c.case_stack.pop()
+    return fetch, old.placeholder, new
+
+
 def _field_store(c: Any, node: Any) -> Any:
     arg = c.compile(node.arg)
-    source = support.ValueSource(arg.type)
-    values = []
+    columns = services.row_columns(node.resulttype) or ()
+    width = len(columns)
     indexes = [number - 1 for number in node.fieldnums]
-    width = len(services.row_columns(node.resulttype) or ())
-    for number, newval in zip(node.fieldnums, node.newvals, strict=True):
-        columns = services.row_columns(node.resulttype) or ()
-        column = support.ValueSource(type_of(columns[number - 1].type_oid))
-        c.case_stack.append(column.placeholder)
-        values.append((column, c.compile(newval)))
-        c.case_stack.pop()
-    del source
-    context = c.state.context
 
-    def store(record: Any, *_rest: Any) -> Record:
-        fields = list(record.values) if record is not None else [None] * width
-        for index, (column, expr) in zip(indexes, values, strict=True):
-            fields[index] = column.one(expr, context, fields[index])
+    def fetcher(index: int) -> Callable[[Any], Any]:
+        return lambda record: None if record is None else record.values[index]
+
+    def store(record: Any, _subscripts: Any, news: list[Any]) -> Record:
+        fields = [None] * width if record is None else list(record.values)
+        for index, new in zip(indexes, news, strict=True):
+            fields[index] = new
         return Record(node.resulttype, -1, tuple(fields))
 
-    return _expr.CallExpr(store, None, [arg], False, type_of(node.resulttype))
+    parts = [
+        _part(c, type_of(columns[index].type_oid), fetcher(index), newval)
+        for index, newval in zip(indexes, node.newvals, strict=True)
+    ]
+    return _expr.StoreExpr(arg, [], parts, store, type_of(node.resulttype))
 
 
 def _subscript(c: Any, node: Any) -> Any:
@@ -194,21 +201,26 @@ def _subscript(c: Any, node: Any) -> Any:
             return container.fetch_slice(value, ups, downs) if slicing else container.fetch(value, ups)
 
         return _expr.CallExpr(fetch, None, [base, *bounds], False, result, node.reftypmod, node.refcollid)
-    old_type = type_of(node.refcontainertype if slicing else node.refelemtype)
-    old = support.ValueSource(old_type)
-    c.case_stack.append(old.placeholder)
-    source = c.compile(node.refassgnexpr)
-    c.case_stack.pop()
 
-    def assign(value: Any, new: Any, *subscripts: Any) -> Any:
+    def old(value: Any, *subscripts: Any) -> Any:
+        if value is None or None in subscripts:
+            return None
+        ups, downs = split(subscripts)
+        return container.fetch_slice(value, ups, downs) if slicing else container.fetch(value, ups)
+
+    def assign(value: Any, subscripts: tuple[Any, ...], news: list[Any]) -> Any:
         if None in subscripts:
-            raise SqlError(errcode.NULL_VALUE_NOT_ALLOWED, "array subscript in assignment must not be null")
+            raise SqlError(
+                errcode.NULL_VALUE_NOT_ALLOWED, f"{container.kind} subscript in assignment must not be null"
+            )
         ups, downs = split(subscripts)
         if slicing:
-            return container.assign_slice(value, ups, downs, new)
-        return container.assign(value, ups, new)
+            return container.assign_slice(value, ups, downs, news[0])
+        return container.assign(value, ups, news[0])
 
-    return _expr.CallExpr(assign, None, [base, source, *bounds], False, result, node.reftypmod, node.refcollid)
+    element = node.refelemtype if node.refelemtype and not slicing else node.refcontainertype
+    part = _part(c, type_of(element), old, node.refassgnexpr)
+    return _expr.StoreExpr(base, bounds, [part], assign, type_of(node.refcontainertype), node.reftypmod, node.refcollid)
 
 
 def _row_compare(c: Any, node: Any) -> Any:

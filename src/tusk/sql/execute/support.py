@@ -172,6 +172,8 @@ def text_output(type_oid: int) -> Callable[[Any], str]:
 class ArraySubscripting:
     """Subscripts of arrays (array_subscript_handler)."""
 
+    kind = "array"
+
     def __init__(self, element: int) -> None:
         self.element = element
 
@@ -277,6 +279,8 @@ class ArraySubscripting:
 class JsonbSubscripting:
     """Subscripts of jsonb (jsonb_subscript_handler), through its own functions."""
 
+    kind = "jsonb"
+
     def fetch(self, value: Any, subscripts: list[Any]) -> Any:
         """The member at a path, or None."""
         path = Array.of(25, [str(subscript) for subscript in subscripts])
@@ -301,6 +305,8 @@ class JsonbSubscripting:
 class FixedArraySubscripting:
     """Subscripts of types that are fixed-length arrays, such as name and point: they count from 0
     (raw_array_subscript_handler)."""
+
+    kind = "array"
 
     def __init__(self, container: int, size_bytes: int, element: int) -> None:
         self.container, self.element = codec_for(container), codec_for(element)

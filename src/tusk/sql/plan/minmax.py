@@ -19,7 +19,7 @@ from tusk.sql.nodes import (
     replace,
 )
 from tusk.sql.nodes.make import make_int4_const
-from tusk.sql.nodes.nodefuncs import contains_volatile, expr_collation, expr_type, expr_typmod, mutate_levels
+from tusk.sql.nodes.nodefuncs import contains_volatile, mutate_levels
 from tusk.sql.plan.exprs import and_list, contains_subplan
 from tusk.sql.plan.pathkeys import equality_operator, ordering_of
 from tusk.sql.plan.structures import Path, Root, fingerprint
@@ -63,13 +63,13 @@ def min_max_path(
         made = _one_end(root, agg.args[0].expr, operator)
         if made is None:
             return None
-        found[key] = (*made, agg.args[0].expr)
+        found[key] = (*made, agg)
         total += made[1].total
     if total >= path.total:
         return None
     params: dict[Any, Any] = {}
-    for key, (sub_root, sub_path, expr) in found.items():
-        type_oid, typmod, collation = expr_type(expr), expr_typmod(expr), expr_collation(expr)
+    for key, (sub_root, sub_path, agg) in found.items():
+        type_oid, typmod, collation = agg.aggtype, -1, agg.aggcollid
         plan_id = register_subplan(root, sub_root, sub_path)
         param_id = root.glob.new_param(type_oid)
         root.init_plans.append(

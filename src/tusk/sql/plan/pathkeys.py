@@ -7,6 +7,7 @@ from typing import Any
 
 from tusk.catalog import cache as c
 from tusk.catalog.cache import lookup, lookup_list
+from tusk.sql.analyze.lookup import binary_coercible
 from tusk.sql.nodes import Var
 from tusk.sql.nodes.nodefuncs import expr_collation, expr_type
 from tusk.sql.plan.structures import IndexInfo, PathKey, Rel, Root, fingerprint
@@ -98,25 +99,23 @@ def contained_in(wanted: list[PathKey], given: list[PathKey]) -> bool:
 
 def ordering_operator(opfamily: int, type_oid: int, descending: bool) -> int:
     """The < or > operator of a family for a type, through its declared input type where the type has none."""
-    strategy = 5 if descending else 1
-    row = lookup(c.AMOPSTRATEGY, opfamily, type_oid, type_oid, strategy)
-    if row is None:
-        for candidate in lookup_list(c.AMOPSTRATEGY, opfamily):
-            if candidate.amopstrategy == strategy and candidate.amoplefttype == candidate.amoprighttype:
-                return int(candidate.amopopr)
-        raise AssertionError(f"no ordering operator in family {opfamily} for type {type_oid}")
-    return int(row.amopopr)
+    return _member(opfamily, type_oid, 5 if descending else 1)
 
 
 def equality_operator(opfamily: int, type_oid: int) -> int:
     """The = operator of a family for a type."""
-    row = lookup(c.AMOPSTRATEGY, opfamily, type_oid, type_oid, 3)
-    if row is None:
-        for candidate in lookup_list(c.AMOPSTRATEGY, opfamily):
-            if candidate.amopstrategy == 3 and candidate.amoplefttype == candidate.amoprighttype:
-                return int(candidate.amopopr)
-        raise AssertionError(f"no equality operator in family {opfamily} for type {type_oid}")
-    return int(row.amopopr)
+    return _member(opfamily, type_oid, 3)
+
+
+def _member(opfamily: int, type_oid: int, strategy: int) -> int:
+    row = lookup(c.AMOPSTRATEGY, opfamily, type_oid, type_oid, strategy)
+    if row is not None:
+        return int(row.amopopr)
+    for candidate in lookup_list(c.AMOPSTRATEGY, opfamily):
+        left = candidate.amoplefttype
+        if candidate.amopstrategy == strategy and left == candidate.amoprighttype and binary_coercible(type_oid, left):
+            return int(candidate.amopopr)
+    raise AssertionError(f"no operator of strategy {strategy} in family {opfamily} for type {type_oid}")
 
 
 def sort_operator(key: PathKey) -> int:
