@@ -35,7 +35,7 @@ INT_LISTS = {
     "refs", "cols", "content", "joinleftcols", "joinrightcols", "coltypmods", "colTypmods", "ctecoltypmods",
     "funccoltypmods", "setParam", "parParam", "paramIds", "resultRelations", "rewindPlanIDs",
     "updateColnosLists", "resultRelIndexes", "fdwPrivLists", "arbiterIndexes", "onConflictCols", "extParams",
-    "relids", "attnos", "attnums", "selectedCols",
+    "relids", "attnos", "attnums", "selectedCols", "fieldnums", "updateColnos",
 }
 SCALARS = {
     "int": "int", "int16": "int", "int32": "int", "int64": "int", "bits32": "uint", "uint8": "uint", "uint16": "uint",

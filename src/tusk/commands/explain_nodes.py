@@ -377,7 +377,10 @@ class NodeWriter:
             memory = self._detail(plan, "Peak Memory Usage", None)
             if memory is not None:
                 batches = self._detail(plan, "HashAgg Batches", 1)
-                entry.properties.append(("Batches", batches, f"{batches}  Memory Usage: {memory}kB"))
+                disk = self._detail(plan, "Disk Usage", 0)
+                text = f"{batches}  Memory Usage: {memory}kB"
+                entry.properties.append(("Batches", batches, f"{text}  Disk Usage: {disk}kB" if disk else text))
+                entry.facts.update({"HashAgg Batches": batches, "Peak Memory Usage": memory, "Disk Usage": disk})
 
     def _group(self, entry: Entry, plan: Any, ancestors: list[Any]) -> None:
         self._keys(entry, "Group Key", plan, plan.grpColIdx, plan.lefttree, [plan, *ancestors])
@@ -401,6 +404,25 @@ class NodeWriter:
             names = [lookup(c.RELOID, oid).relname for oid in plan.arbiterIndexes]
             entry.properties.append(("Conflict Arbiter Indexes", names, ", ".join(names)))
         self._qual(entry, "Conflict Filter", plan.onConflictWhere, plan, ancestors, is_scan=False)
+
+    def _sample_scan(self, entry: Entry, plan: Any, ancestors: list[Any]) -> None:
+        """``Sampling: method (arguments) REPEATABLE (seed)``."""
+        sample = plan.tablesample
+        prefix = len(self.planned.rtable) > 1 or self.options.verbose
+        method = lookup(c.PROCOID, sample.tsmhandler).proname
+        args = [self._expression(arg, plan, ancestors, prefix=prefix) for arg in sample.args]
+        text = f"{quote_identifier(method)} ({', '.join(args)})"
+        facts: list[tuple[str, Any, Any]] = [("Sampling Method", method, None), ("Sampling Parameters", args, None)]
+        if sample.repeatable is not None:
+            seed = self._expression(sample.repeatable, plan, ancestors, prefix=prefix)
+            text += f" REPEATABLE ({seed})"
+            facts.append(("Repeatable Seed", seed, None))
+        if self.options.format == "text":
+            entry.properties.append(("Sampling", text, text))
+        else:
+            entry.properties += facts
+        if self._qual(entry, "Filter", plan.qual, plan, ancestors, is_scan=True):
+            self._removed(entry, "Rows Removed by Filter", 1, plan)
 
     def _function_scan(self, entry: Entry, plan: Any, ancestors: list[Any]) -> None:
         if self.options.verbose:
@@ -495,7 +517,7 @@ _HANDLERS: dict[str, Callable[[NodeWriter, Entry, Any, list[Any]], None]] = {
     "Sort": NodeWriter._sort, "MergeAppend": NodeWriter._merge_append, "Agg": NodeWriter._agg,
     "Group": NodeWriter._group, "Hash": NodeWriter._hash, "ModifyTable": NodeWriter._modify,
     "FunctionScan": NodeWriter._function_scan, "TidScan": NodeWriter._tid_scan,
-    "TidRangeScan": NodeWriter._tid_scan,
+    "TidRangeScan": NodeWriter._tid_scan, "SampleScan": NodeWriter._sample_scan,
 }  # fmt: skip
 
 

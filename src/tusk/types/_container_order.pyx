@@ -13,7 +13,7 @@ from tusk.access._compare cimport (
     Comparator, NativeComparator, compare_fn, compare_numeric, compare_strings, lookup_comparator)
 from tusk.access._hash cimport Hasher, NativeHasher, hash_bytes, hash_bytes_extended, hash_fn, lookup_hasher
 from tusk.access._tupdesc cimport TupleDesc, make_tupdesc
-from tusk.access._tuple cimport HeapTupleHeaderData, datum_is_equal, fetch_att, heap_deform_tuple
+from tusk.access._tuple cimport HeapTupleHeaderData, fetch_att, heap_deform_tuple
 from tusk.access._varlena cimport load_u32, varatt_needs_detoast, vardata_any, varsize_any
 from tusk.types._kernel_datum cimport DatumType, datum_type
 

@@ -26,9 +26,7 @@ CREATE TABLE c (p pair, ps pair[]);
 INSERT INTO c VALUES (ROW(1, 'one'), ARRAY[ROW(2, 'two')::pair]);
 INSERT INTO c VALUES ('(3,"th,ree")', NULL);
 SELECT (p).x, (p).y, ps[1].y FROM c ORDER BY 1;
--- differs: tag: '' != 'UPDATE 1'; sqlstate: 'XX000' != ''; message: "KeyError: <class 'int'>" != ''
 UPDATE c SET p.x = 9 WHERE (p).x = 3;
--- differs: rows: 2 and 2, first difference ((b'(3,"th,ree")', None), (b'(9,"th,ree")', None))
 SELECT * FROM c ORDER BY (p).x;
 DROP TYPE mood;
 DROP TYPE mood CASCADE;

@@ -34,5 +34,4 @@ DELETE FROM t WHERE id % 2 = 0;
 SELECT count(*), sum(a) FROM t;
 TRUNCATE t;
 SELECT count(*) FROM t;
--- missing: MERGE is not supported yet
 MERGE INTO t USING s ON t.id = s.id WHEN MATCHED THEN UPDATE SET a = delta WHEN NOT MATCHED THEN INSERT VALUES (s.id, s.delta, 'm');

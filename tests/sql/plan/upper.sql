@@ -156,7 +156,6 @@ select count(*) from big where case when g = 0 then false else 10 / g > 3 end;
 select id from a where x is distinct from 10 order by 1;
 select id from a where (x > 15) is not true order by 1;
 select id from a where (x > 15) is unknown;
--- missing: TABLESAMPLE is not supported yet
 select count(*) from a tablesample bernoulli (100);
 select * from rows from (generate_series(1, 2), unnest(array['x', 'y', 'z'])) with ordinality r(a, b, n) order by n;
 select * from json_to_recordset('[{"a":1,"b":"x"}]') as r(a int, b text);

@@ -12,7 +12,6 @@ WITH RECURSIVE tree(id, path) AS (SELECT id, ARRAY[id] FROM node WHERE parent IS
 WITH RECURSIVE u(i) AS (SELECT 1 UNION SELECT (i + 1) % 5 FROM u) SELECT * FROM u ORDER BY 1;
 WITH RECURSIVE f(a, b) AS (SELECT 0::numeric, 1::numeric UNION ALL SELECT b, a + b FROM f WHERE b < 1e20) SELECT max(a) FROM f;
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n LIMIT 5;
--- missing: SEARCH is not supported yet
 WITH RECURSIVE t(id, p) AS (SELECT id, parent FROM node WHERE id = 1 UNION ALL SELECT c.id, c.parent FROM node c, t WHERE c.parent = t.id) SEARCH DEPTH FIRST BY id SET o SELECT id FROM t ORDER BY o;
 WITH ins AS (INSERT INTO node VALUES (6, 3, 'new') RETURNING id, name) SELECT * FROM ins;
 WITH del AS (DELETE FROM node WHERE id = 6 RETURNING *) SELECT count(*) FROM del;

@@ -62,5 +62,4 @@ SELECT ctid, a FROM t WHERE a = 1;
 SELECT tableoid::regclass, a FROM t WHERE a = 2;
 SELECT a, b FROM t ORDER BY 3;
 SELECT * FROM t AS x(q, r) WHERE q = 1;
--- missing: TABLESAMPLE is not supported yet
 SELECT * FROM t TABLESAMPLE system (100) ORDER BY a;

@@ -10,7 +10,6 @@ SELECT * FROM jsonb_each_text('{"a":1,"b":null}');
 SELECT * FROM jsonb_array_elements('[1,"a",null]');
 SELECT * FROM json_array_elements_text('[1,"a",null]');
 SELECT * FROM jsonb_object_keys('{"b":1,"a":2}');
--- missing: could not determine row type for result of jsonb_to_record
 SELECT * FROM jsonb_to_record('{"a":1,"b":"x"}') AS r(a int, b text);
 SELECT * FROM json_to_recordset('[{"a":1},{"a":2,"b":"y"}]') AS r(a int, b text);
 SELECT jsonb_path_query('{"a":[1,2,3]}', '$.a[*] ? (@ > 1)'), jsonb_path_exists('{"a":1}', '$.a'), '{"a":1}'::jsonb @@ '$.a == 1';

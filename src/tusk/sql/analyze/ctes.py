@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from tusk.catalog.cache import OPEROID, lookup
 from tusk.catalog.names import format_type
 from tusk.catalog.oids import TEXTOID, UNKNOWNOID
-from tusk.errors import SqlError, errcode, feature_not_supported
+from tusk.errors import SqlError, errcode
 from tusk.sql.analyze import lookup as lk
-from tusk.sql.analyze.state import ParseState
+from tusk.sql.analyze.coerce import coerce_to_common_type, select_common_type, select_common_typmod
+from tusk.sql.analyze.collate import select_common_collation
+from tusk.sql.analyze.expressions import transform_expr
+from tusk.sql.analyze.state import ExprKind, ParseState
 from tusk.sql.nodes import enums
 from tusk.sql.nodes.base import Node, children, replace
 from tusk.sql.nodes.literals import String
 from tusk.sql.nodes.nodefuncs import expr_collation, expr_location, expr_type, expr_typmod
 from tusk.sql.nodes.parsetree import CommonTableExpr, Query, SelectStmt, WithClause
-from tusk.sql.nodes.primitives import JoinExpr, RangeVar, SubLink
+from tusk.sql.nodes.primitives import JoinExpr, RangeTblRef, RangeVar, SubLink
 
 
 def transform_with(pstate: ParseState, clause: WithClause) -> list[CommonTableExpr]:
@@ -57,10 +61,8 @@ def cte_targets(cte: CommonTableExpr) -> list[Any]:
 def _analyze(pstate: ParseState, cte: CommonTableExpr) -> None:
     from tusk.sql.analyze.statements import parse_sub_analyze
 
-    if cte.search_clause is not None:
-        raise feature_not_supported("SEARCH", position=pstate.position(cte.search_clause.location))
     if cte.cycle_clause is not None:
-        raise feature_not_supported("CYCLE", position=pstate.position(cte.cycle_clause.location))
+        cte.cycle_clause = _cycle_marks(pstate, cte.cycle_clause)
     query = parse_sub_analyze(cte.ctequery, pstate, cte, False, True)
     cte.ctequery = query
     if not isinstance(query, Query) or query.utilityStmt is not None:
@@ -74,7 +76,13 @@ def _analyze(pstate: ParseState, cte: CommonTableExpr) -> None:
     query.canSetTag = False
     if not cte.cterecursive:
         describe_cte(pstate, cte, cte_targets(cte))
-        return
+    else:
+        _check_types(pstate, cte)
+    if cte.search_clause is not None or cte.cycle_clause is not None:
+        _check_search_and_cycle(pstate, cte)
+
+
+def _check_types(pstate: ParseState, cte: CommonTableExpr) -> None:
     targets = [target for target in cte_targets(cte) if not target.resjunk]
     for number, target in enumerate(targets):
         expr = target.expr
@@ -101,6 +109,88 @@ def _analyze(pstate: ParseState, cte: CommonTableExpr) -> None:
                 expr_location(expr),
                 hint="Use the COLLATE clause to set the collation of the non-recursive term.",
             )
+
+
+# SEARCH and CYCLE -----------------------------------------------------------------------------------------------------
+
+
+def _cycle_marks(pstate: ParseState, clause: Any) -> Any:
+    """The CYCLE clause with its two marks analysed; the item's query may refer to the column of marks."""
+    clause = replace(clause)
+    value = transform_expr(pstate, clause.cycle_mark_value, ExprKind.CYCLE_MARK)
+    default = transform_expr(pstate, clause.cycle_mark_default, ExprKind.CYCLE_MARK)
+    common, _ = select_common_type(pstate, [value, default], "CYCLE")
+    value = coerce_to_common_type(pstate, value, common, "CYCLE/SET/TO")
+    default = coerce_to_common_type(pstate, default, common, "CYCLE/SET/DEFAULT")
+    clause.cycle_mark_value, clause.cycle_mark_default = value, default
+    clause.cycle_mark_type = common
+    clause.cycle_mark_typmod = select_common_typmod([value, default], common)
+    clause.cycle_mark_collation = select_common_collation(pstate, [value, default], True)
+    equality = lk.type_operators(common).eq
+    if not equality:
+        raise SqlError(
+            errcode.UNDEFINED_FUNCTION, f"could not identify an equality operator for type {format_type(common)}"
+        )
+    negator = lookup(OPEROID, equality).oprnegate
+    if not negator:
+        raise SqlError(
+            errcode.UNDEFINED_FUNCTION, f"could not identify an inequality operator for type {format_type(common)}"
+        )
+    clause.cycle_mark_neop = negator
+    return clause
+
+
+def _check_search_and_cycle(pstate: ParseState, cte: CommonTableExpr) -> None:
+    """What PostgreSQL asks of an item with SEARCH or CYCLE (analyzeCTE)."""
+    if not cte.cterecursive:
+        raise pstate.error(errcode.SYNTAX_ERROR, "WITH query is not recursive", cte.location)
+    union = cte.ctequery.setOperations
+    for side, name in ((union.larg, "left"), (union.rarg, "right")):
+        if not isinstance(side, RangeTblRef):
+            raise SqlError(
+                errcode.FEATURE_NOT_SUPPORTED,
+                f"with a SEARCH or CYCLE clause, the {name} side of the UNION must be a SELECT",
+            )
+    columns = {name.sval for name in cte.ctecolnames}
+    search, cycle = cte.search_clause, cte.cycle_clause
+
+    def refuse(code: str, text: str, location: int) -> None:
+        raise pstate.error(code, text, location)
+
+    def look(names: list[Any], kind: str, location: int) -> None:
+        seen: set[str] = set()
+        for name in names:
+            if name.sval not in columns:
+                refuse(errcode.SYNTAX_ERROR, f'{kind} column "{name.sval}" not in WITH query column list', location)
+            if name.sval in seen:
+                refuse(errcode.DUPLICATE_COLUMN, f'{kind} column "{name.sval}" specified more than once', location)
+            seen.add(name.sval)
+
+    def unused(name: str, what: str, location: int) -> None:
+        if name in columns:
+            refuse(
+                errcode.SYNTAX_ERROR, f'{what} column name "{name}" already used in WITH query column list', location
+            )
+
+    if search is not None:
+        look(search.search_col_list, "search", search.location)
+        unused(search.search_seq_column, "search sequence", search.location)
+    if cycle is not None:
+        look(cycle.cycle_col_list, "cycle", cycle.location)
+        unused(cycle.cycle_mark_column, "cycle mark", cycle.location)
+        unused(cycle.cycle_path_column, "cycle path", cycle.location)
+        if cycle.cycle_mark_column == cycle.cycle_path_column:
+            refuse(
+                errcode.SYNTAX_ERROR, "cycle mark column name and cycle path column name are the same", cycle.location
+            )
+    if search is not None and cycle is not None:
+        for name, what in ((cycle.cycle_mark_column, "mark"), (cycle.cycle_path_column, "path")):
+            if search.search_seq_column == name:
+                refuse(
+                    errcode.SYNTAX_ERROR,
+                    f"search sequence column name and cycle {what} column name are the same",
+                    search.location,
+                )
 
 
 def describe_cte(pstate: ParseState, cte: CommonTableExpr, targets: list[Any]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from tusk.catalog.cache import ATTNUM, lookup
 from tusk.catalog.names import format_type
-from tusk.catalog.oids import INT8OID, RECORDOID
+from tusk.catalog.oids import INT8OID, RECORDARRAYOID, RECORDOID
 from tusk.errors import SqlError, errcode
 from tusk.sql.analyze import lookup as lk
 from tusk.sql.analyze.relations import (
@@ -429,7 +429,32 @@ def add_cte(pstate: ParseState, cte: Any, levelsup: int, relation: RangeVar, in_
         colcollations=list(cte.ctecolcollations),
         inFromCl=in_from,
     )
-    return _add(pstate, rte, _columns_of_lists(rte.coltypes, rte.coltypmods, rte.colcollations))
+    added = search_and_cycle_columns(cte)
+    for name, type_oid, typmod, collation in added:
+        eref.colnames.append(String(sval=name))
+        rte.coltypes.append(type_oid)
+        rte.coltypmods.append(typmod)
+        rte.colcollations.append(collation)
+    item = _add(pstate, rte, _columns_of_lists(rte.coltypes, rte.coltypmods, rte.colcollations))
+    if levelsup > 0:
+        # Queries inside the item do not see them in a *.
+        for column in item.columns[len(item.columns) - len(added) :]:
+            column.dontexpand = True
+    return item
+
+
+def search_and_cycle_columns(cte: Any) -> list[tuple[str, int, int, int]]:
+    """Name, type, typmod and collation of the columns that SEARCH and CYCLE add to a WITH item."""
+    search, cycle = cte.search_clause, cte.cycle_clause
+    added = []
+    if search is not None:
+        added.append((search.search_seq_column, RECORDOID if search.search_breadth_first else RECORDARRAYOID, -1, 0))
+    if cycle is not None:
+        added.append(
+            (cycle.cycle_mark_column, cycle.cycle_mark_type, cycle.cycle_mark_typmod, cycle.cycle_mark_collation)
+        )
+        added.append((cycle.cycle_path_column, RECORDARRAYOID, -1, 0))
+    return added
 
 
 def add_join(

@@ -3,6 +3,9 @@
 Every grouping set has its groups: numbered in the order they are found (by hash table, or by comparing neighbours when
 the input is sorted), each with a representative row. A batch is turned into a vector of group numbers, and each
 aggregate takes the batch in one call. DISTINCT and ORDER BY arguments are sorted by group at the end.
+
+When a hash table outgrows hash_mem it takes no more groups: rows of others wait in partitions, in temporary files, and
+are grouped after the groups in memory have been given out. Sorted input is cut at the end of a group instead.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
@@ -28,6 +31,9 @@ cdef enum:
     MAX_KEYS = 64
     MAX_ARGS = 32
     MAX_CALLS = 256         # GROUPING() results come after so many aggregates
+    PARTITION_BITS = 5
+    MAX_DEPTH = 6           # hashes have no more bits to split by
+    SPILLED = 0xFFFFFFFF    # instead of a group number
 
 
 cdef class AggCall:
@@ -101,6 +107,10 @@ cdef class GroupingSet:
     cdef int64_t nbuckets
     cdef int64_t current            # sorted: group of the last row, -1 before the first
     cdef bint single                # no columns: one group
+    cdef bint full                  # takes no new groups
+    cdef int depth                  # of the partition being grouped
+    cdef list partitions            # RowStore or None: rows that found no room
+    cdef list waiting               # (RowStore, depth): partitions whose turn comes
 
     def __init__(self, list columns, operators, collations, RowShape shape, bint is_sorted):
         self.columns = columns
@@ -109,6 +119,7 @@ cdef class GroupingSet:
         self.single = self.nkeys == 0
         self.is_sorted = is_sorted
         self.rows = RowStore(shape)
+        self.waiting = []
         if columns:
             self.keys = make_equality_keys(columns, operators, collations, [shape.types[c] for c in columns])
 
@@ -118,7 +129,15 @@ cdef class GroupingSet:
         free(self.buckets)
 
     cdef int clear(self) except -1:
+        """Forget everything."""
+        self.waiting = []
+        self.partitions = None
+        self.depth = 0
+        return self.clear_groups()
+
+    cdef int clear_groups(self) except -1:
         cdef AggState state
+        self.full = False
         self.rows.clear()
         self.ngroups = 0
         self.current = -1
@@ -132,6 +151,27 @@ cdef class GroupingSet:
             for state in self.states:
                 state.clear()
         self.sorters = None
+        return 0
+
+    cdef size_t memory(self) except? 0:
+        """Bytes in use for groups and states."""
+        cdef AggState state
+        cdef size_t total = self.rows.memory() + self.hash_room * 8 + self.nbuckets * 4
+        for state in self.states:
+            total += state.memory()
+        return total
+
+    cdef int spill(self, Batch batch, int row, uint32_t hash) except -1:
+        """Keep a row for later."""
+        cdef uint16_t one[1]
+        cdef int p = (hash >> (32 - PARTITION_BITS * (self.depth + 1) if self.depth < MAX_DEPTH - 1 else 0)) & \
+            ((1 << PARTITION_BITS) - 1)
+        if self.partitions is None:
+            self.partitions = [None] * (1 << PARTITION_BITS)
+        if self.partitions[p] is None:
+            self.partitions[p] = RowStore(self.rows.shape, 1)
+        one[0] = <uint16_t> row
+        (<RowStore> self.partitions[p]).append(batch, one, 1)
         return 0
 
     cdef int64_t add_group(self, Batch batch, int row) except -1:
@@ -168,7 +208,7 @@ cdef class GroupingSet:
         return 0
 
     cdef int assign_hashed(self, Batch batch, uint32_t *groups) except -1:
-        """Group numbers of the batch's selected rows."""
+        """Group numbers of the batch's selected rows; SPILLED for those that must wait. Answers how many do not."""
         cdef Vector *cols[MAX_KEYS]
         cdef Vector *stored[MAX_KEYS]
         cdef uint32_t hashes[BATCH_ROWS]
@@ -176,6 +216,7 @@ cdef class GroupingSet:
         cdef int64_t g
         cdef Chunk *chunk
         cdef bint int_key
+        cdef int taken = n
         for i in range(self.nkeys):
             cols[i] = &batch.cols[<int> self.keys.keys[i].column]
         self.keys.hash_rows(cols, batch.sel, n, hashes)
@@ -200,13 +241,35 @@ cdef class GroupingSet:
                             break
                 g = self.chain[g]
             if g < 0:
+                if self.full:
+                    self.spill(batch, row, hashes[k])
+                    groups[k] = <uint32_t> SPILLED
+                    taken -= 1
+                    continue
                 self.grow_hash()
                 g = self.add_group(batch, row)
                 self.hashes[g] = hashes[k]
                 self.chain[g] = self.buckets[hashes[k] & (self.nbuckets - 1)]
                 self.buckets[hashes[k] & (self.nbuckets - 1)] = <int32_t> g
             groups[k] = <uint32_t> g
-        return 0
+        return taken
+
+    cdef int boundary(self, Batch batch, int first) except -1:
+        """Where, from place `first` on, a batch's rows no longer belong to the current group; nsel if they all do."""
+        cdef Vector *cols[MAX_KEYS]
+        cdef Vector *stored[MAX_KEYS]
+        cdef int i, k
+        cdef Chunk *chunk
+        if self.current < 0:
+            return first
+        chunk = &self.rows.chunks[self.current >> 10]
+        for i in range(self.nkeys):
+            cols[i] = &batch.cols[<int> self.keys.keys[i].column]
+            stored[i] = &chunk.cols[<int> self.keys.keys[i].column]
+        for k in range(first, batch.nsel):
+            if not self.keys.equal_rows(stored, <int> (self.current & 1023), cols, batch_row(batch, k)):
+                return k
+        return batch.nsel
 
     cdef int assign_sorted(self, Batch batch, uint32_t *groups) except -1:
         cdef Vector *cols[MAX_KEYS]
@@ -246,6 +309,10 @@ cdef class AggNode(PlanState):
     cdef list grouping_funcs        # nodes of GROUPING()
     cdef list used                  # outer columns the target list and qual look at
     cdef ExprContext input_ctx
+    cdef bint ended                 # the input is read
+    cdef bint again                 # more groups than memory held: they cannot be given out twice
+    cdef Batch rest                 # sorted: input that belongs to groups not begun yet
+    cdef int64_t batches, peak, disk
 
     def __init__(self, object plan, EState estate):
         cdef int i
@@ -317,13 +384,17 @@ cdef class AggNode(PlanState):
         cdef GroupingSet group_set
         for group_set in self.sets:
             group_set.clear()
+        self.rest = None
+        self.ended = self.again = False
+        self.batches = 1
+        self.peak = self.disk = 0
         self.done = False
         self.set_at = 0
         self.group_at = 0
         return 0
 
     cdef int rescan(self, object changed) except -1:
-        if self.done and not (changed & (self.plan.lefttree.allParam | self.plan.aggParams)):
+        if self.done and not self.again and not (changed & (self.plan.lefttree.allParam | self.plan.aggParams)):
             self.set_at = 0
             self.group_at = 0
             if self.instrument is not None:
@@ -332,22 +403,63 @@ cdef class AggNode(PlanState):
         self.restart()
         return PlanState.rescan(self, changed)
 
-    cdef int consume(self) except -1:
-        """Read the whole input."""
-        cdef Batch batch
-        cdef GroupingSet group_set
+    cdef int begin_set(self, GroupingSet group_set) except -1:
+        """States for groups to come."""
+        group_set.current = -1
+        if group_set.states is None:
+            group_set.states = [(<AggCall> c).make_state() for c in self.calls]
+        group_set.sorters = [Sorter((<AggCall> c).sort_shape, (<AggCall> c).sort_keys, support.work_mem_bytes())
+                             if (<AggCall> c).sorted else None for c in self.calls]
+        return 0
+
+    cdef int end_set(self, GroupingSet group_set) except -1:
+        """All rows of the groups in memory have come."""
         cdef AggCall call
+        cdef int i = 0
+        if not group_set.single:
+            self.peak = max(self.peak, <int64_t> group_set.memory())
+        for call in self.calls:
+            (<AggState> group_set.states[i]).grow(group_set.ngroups)
+            if call.sorted:
+                self.feed_sorted(group_set, call, i)
+            i += 1
+        return 0
+
+    cdef int take(self, GroupingSet group_set, Batch batch, size_t limit) except -1:
+        """Group a batch by hash; beyond the limit new groups are put off."""
         cdef uint32_t groups[BATCH_ROWS]
-        cdef int i
+        cdef uint16_t kept[BATCH_ROWS]
+        cdef int k, m = 0
+        if group_set.assign_hashed(batch, groups) == batch.nsel:
+            self.feed(group_set, batch, batch.sel, batch.nsel, groups)
+        else:
+            for k in range(batch.nsel):
+                if groups[k] != <uint32_t> SPILLED:
+                    kept[m] = <uint16_t> batch_row(batch, k)
+                    groups[m] = groups[k]
+                    m += 1
+            self.feed(group_set, batch, kept, m, groups)
+        if not group_set.full and group_set.ngroups and group_set.depth < MAX_DEPTH and group_set.memory() > limit:
+            group_set.full = True
+        return 0
+
+    cdef int consume(self) except -1:
+        """Read the input, to its end or, when it is sorted, to the end of a group when memory gets short."""
+        cdef Batch batch, part
+        cdef GroupingSet group_set
+        cdef uint32_t groups[BATCH_ROWS]
+        cdef size_t limit = support.hash_mem_bytes() // max(len(self.sets), 1)
+        cdef int cut
+        cdef bint lone = len(self.sets) == 1
         for group_set in self.sets:
-            group_set.current = -1
-            if group_set.states is None:
-                group_set.states = [(<AggCall> c).make_state() for c in self.calls]
-            group_set.sorters = [Sorter((<AggCall> c).sort_shape, (<AggCall> c).sort_keys, support.work_mem_bytes())
-                                 if (<AggCall> c).sorted else None for c in self.calls]
+            self.begin_set(group_set)
         while True:
-            batch = self.left.next()
+            if self.rest is not None:
+                batch, self.rest = self.rest, None
+            else:
+                batch = self.left.next()
             if batch is None:
+                self.ended = True
                 break
             if batch.nsel == 0:
                 continue
@@ -357,27 +469,75 @@ cdef class AggNode(PlanState):
                 if group_set.single:
                     if group_set.ngroups == 0:
                         group_set.add_group(batch, batch_row(batch, 0))
-                    self.feed(group_set, batch, NULL)
+                    self.feed(group_set, batch, batch.sel, batch.nsel, NULL)
+                elif not group_set.is_sorted:
+                    self.take(group_set, batch, limit)
                 else:
-                    if group_set.is_sorted:
-                        group_set.assign_sorted(batch, groups)
-                    else:
-                        group_set.assign_hashed(batch, groups)
-                    self.feed(group_set, batch, groups)
+                    if lone and group_set.ngroups and group_set.memory() > limit:
+                        cut = group_set.boundary(batch, 0)
+                        if cut < batch.nsel:
+                            self.again = True
+                            self.rest = batch.slice(cut, batch.nsel - cut)
+                            if cut == 0:
+                                break
+                            part = batch.slice(0, cut)
+                            self.input_ctx.outer = part
+                            group_set.assign_sorted(part, groups)
+                            self.feed(group_set, part, part.sel, part.nsel, groups)
+                            break
+                    group_set.assign_sorted(batch, groups)
+                    self.feed(group_set, batch, batch.sel, batch.nsel, groups)
+            if self.rest is not None:
+                break
         for group_set in self.sets:
             if group_set.single and group_set.ngroups == 0:
                 group_set.ngroups = 1       # aggregates over nothing
-            i = 0
-            for call in self.calls:
-                (<AggState> group_set.states[i]).grow(group_set.ngroups)
-                if call.sorted:
-                    self.feed_sorted(group_set, call, i)
-                i += 1
+            self.end_set(group_set)
         self.done = True
+        self.report()
         return 0
 
-    cdef int feed(self, GroupingSet group_set, Batch batch, uint32_t *groups) except -1:
-        """Give a batch to every aggregate."""
+    cdef int report(self) except -1:
+        """Figures for EXPLAIN ANALYZE."""
+        if self.instrument is not None and self.peak:
+            self.instrument.details["HashAgg Batches"] = self.batches
+            self.instrument.details["Peak Memory Usage"] = (self.peak + 1023) // 1024
+            self.instrument.details["Disk Usage"] = (self.disk + 1023) // 1024
+        return 0
+
+    cdef bint next_partition(self, GroupingSet group_set) except -1:
+        """Group a partition of the rows that had to wait; 0 when there is none."""
+        cdef RowStore store
+        cdef Batch window
+        cdef size_t limit = support.hash_mem_bytes() // max(len(self.sets), 1)
+        cdef int i
+        if group_set.partitions is not None:
+            for store in group_set.partitions:
+                if store is not None:
+                    store.spill()
+                    self.disk += store.file_end
+                    group_set.waiting.append((store, group_set.depth + 1))
+            group_set.partitions = None
+        if not group_set.waiting:
+            return False
+        self.again = True
+        self.batches += 1
+        group_set.clear_groups()
+        store, group_set.depth = group_set.waiting.pop()
+        self.begin_set(group_set)
+        window = Batch(store.shape)
+        for i in range(store.nchunks):
+            store.fill(window, i, 0)
+            self.input_ctx.reset()
+            self.input_ctx.outer = window
+            self.take(group_set, window, limit)
+        store.clear()
+        self.end_set(group_set)
+        self.report()
+        return True
+
+    cdef int feed(self, GroupingSet group_set, Batch batch, const uint16_t *rows, int nrows, uint32_t *groups) except -1:
+        """Give rows of a batch to every aggregate."""
         cdef AggCall call
         cdef AggState state
         cdef Vector *args[MAX_ARGS]
@@ -389,8 +549,8 @@ cdef class AggNode(PlanState):
         cdef Expr expr
         for call in self.calls:
             state = group_set.states[i]
-            sel = batch.sel
-            n = batch.nsel
+            sel = rows
+            n = nrows
             their = groups
             if call.filter is not None:
                 m = call.filter.filter(self.input_ctx, sel, n, kept)
@@ -398,7 +558,7 @@ cdef class AggNode(PlanState):
                     # Selected rows ascend, so the survivors are found in one pass.
                     a = 0
                     for k in range(n):
-                        if a < m and kept[a] == batch_row(batch, k):
+                        if a < m and kept[a] == (k if sel == NULL else sel[k]):
                             kept_groups[a] = groups[k]
                             a += 1
                     their = kept_groups
@@ -501,8 +661,13 @@ cdef class AggNode(PlanState):
         while self.set_at < len(self.sets):
             group_set = self.sets[self.set_at]
             if self.group_at >= group_set.ngroups:
-                self.set_at += 1
                 self.group_at = 0
+                if not self.next_partition(group_set):
+                    if not self.ended:
+                        group_set.clear_groups()
+                        self.consume()
+                    else:
+                        self.set_at += 1
                 continue
             self.ctx.reset()
             n = <int> min(group_set.ngroups - self.group_at, <int64_t> BATCH_ROWS - (self.group_at & 1023))

@@ -1,4 +1,4 @@
-"""ModifyTable: INSERT, UPDATE, DELETE with RETURNING, ON CONFLICT and rechecks of concurrently changed rows.
+"""ModifyTable: INSERT, UPDATE, DELETE, MERGE with RETURNING, ON CONFLICT and rechecks of concurrently changed rows.
 
 Rows are changed one by one. Each table has a ResultRelation, whose one-lane row batch all its expressions look at.
 """
@@ -33,7 +33,7 @@ from tusk.types._kernel_datum cimport DatumType
 
 from tusk.errors import SqlError, errcode, feature_not_supported
 from tusk.sql.execute import _recheck, triggers
-from tusk.sql.execute._expr import ConstExpr, FlagExpr
+from tusk.sql.execute._expr import CallExpr, ConstExpr, FlagExpr
 from tusk.sql.execute._state import register_node
 from tusk.sql.nodes import enums
 from tusk.types._kernel_datum import type_of
@@ -41,6 +41,11 @@ from tusk.types._kernel_datum import type_of
 cdef int CMD_INSERT = enums.CMD_INSERT
 cdef int CMD_UPDATE = enums.CMD_UPDATE
 cdef int CMD_DELETE = enums.CMD_DELETE
+cdef int CMD_MERGE = enums.CMD_MERGE
+cdef int CMD_NOTHING = enums.CMD_NOTHING
+cdef int MATCHED = enums.MERGE_WHEN_MATCHED
+cdef int NOT_MATCHED_BY_SOURCE = enums.MERGE_WHEN_NOT_MATCHED_BY_SOURCE
+cdef int NOT_MATCHED_BY_TARGET = enums.MERGE_WHEN_NOT_MATCHED_BY_TARGET
 cdef int CONFLICT_NONE = enums.ONCONFLICT_NONE
 cdef int CONFLICT_NOTHING = enums.ONCONFLICT_NOTHING
 cdef int CONFLICT_UPDATE = enums.ONCONFLICT_UPDATE
@@ -49,6 +54,15 @@ cdef int CONFLICT_UPDATE = enums.ONCONFLICT_UPDATE
 def serialization_failure(what):
     """40001."""
     return SqlError(errcode.T_R_SERIALIZATION_FAILURE, f"could not serialize access due to concurrent {what}")
+
+
+cdef class MergeChoice:
+    """One WHEN clause of MERGE."""
+
+    cdef int kind, command
+    cdef Expr qual
+    cdef list values                    # compiled: INSERT all columns, UPDATE those of attnos
+    cdef list attnos
 
 
 cdef class Target:
@@ -66,6 +80,8 @@ cdef class Target:
     cdef list row_triggers              # AFTER ROW triggers for the operation
     cdef bint has_triggers
     cdef object old_exists, new_exists
+    cdef list merge_choices
+    cdef Expr merge_present             # whether the plan's row has a source row; None: it always has
 
 
 cdef class ModifyTableState(PlanState):
@@ -87,12 +103,15 @@ cdef class ModifyTableState(PlanState):
     cdef int nvalues                    # columns of the subplan that are values
     cdef bint has_returning
     cdef Batch again                    # the plan's row after a recheck
+    cdef bint merging
+    cdef bint merge_again               # the row changed meanwhile: choose an action for what is in `again`
+    cdef bint merge_gone                # the row was deleted meanwhile
+    cdef readonly str merge_action      # what merge_action() says in RETURNING
 
     def __init__(self, object plan, EState estate):
         cdef Target target
-        if plan.operation == enums.CMD_MERGE:
-            raise feature_not_supported("MERGE")
         self.operation = plan.operation
+        self.merging = self.operation == CMD_MERGE
         self.can_set_tag = plan.canSetTag
         self.on_conflict = plan.onConflictAction
         self.arbiters = list(plan.arbiterIndexes)
@@ -128,16 +147,33 @@ cdef class ModifyTableState(PlanState):
             compiler = target.result.compiler()
             target.old_exists = ConstExpr(self.operation != CMD_INSERT, type_of(16))
             target.new_exists = ConstExpr(self.operation != CMD_DELETE, type_of(16))
-            if self.on_conflict == CONFLICT_UPDATE:
+            if self.on_conflict == CONFLICT_UPDATE or self.merging:
                 target.old_exists = FlagExpr(type_of(16))
+            if self.merging:
+                target.new_exists = FlagExpr(type_of(16))
+                compiler.merge_action = lambda: CallExpr(lambda: self.merge_action, None, [], False, type_of(25), -1, 100)
             compiler.returning_exists = lambda retold: target.old_exists if retold else target.new_exists
             target.returning = compiler.targets(plan.returningLists[i])
+        if self.merging:
+            compiler = target.result.compiler()
+            target.merge_choices = [self.make_choice(compiler, action) for action in plan.mergeActionLists[i]]
+            target.merge_present = compiler.qual(plan.mergeJoinConditions[i])
         if self.on_conflict == CONFLICT_UPDATE:
             compiler = target.result.compiler()
             target.conflict_attnos = list(plan.onConflictCols)
             target.conflict_targets = [compiler.compile(entry.expr) for entry in plan.onConflictSet]
             target.conflict_where = compiler.qual(plan.onConflictWhere)
         return target
+
+    def make_choice(self, compiler, action):
+        """Compile a WHEN clause."""
+        cdef MergeChoice choice = MergeChoice()
+        choice.kind = action.matchKind
+        choice.command = action.commandType
+        choice.qual = compiler.qual(action.qual)
+        choice.values = [compiler.compile(entry.expr) for entry in action.targetList if not entry.resjunk]
+        choice.attnos = list(action.updateColnos or ())
+        return choice
 
     @property
     def result_relations(self):
@@ -159,7 +195,8 @@ cdef class ModifyTableState(PlanState):
             target.result.rel = target.rel
             target.result.open_indexes(self.on_conflict != CONFLICT_NONE)
             target.result.prepare_rows()
-            target.row_triggers = triggers.row_triggers(target.rel, self.operation, self.on_conflict)
+            target.row_triggers = triggers.row_triggers(target.rel, CMD_MERGE if self.merging else self.operation,
+                                                         self.on_conflict)
             target.has_triggers = bool(target.row_triggers)
         return PlanState.open(self)
 
@@ -187,7 +224,8 @@ cdef class ModifyTableState(PlanState):
                 self.next_row = 0
                 if self.input is None:
                     self.done = True
-                    triggers.end_of_modify(self.estate, [(<Target> t).rel for t in self.targets_of], self.operation)
+                    triggers.end_of_modify(self.estate, [(<Target> t).rel for t in self.targets_of],
+                                           CMD_MERGE if self.merging else self.operation)
                     break
                 continue
             row = batch_row(self.input, self.next_row)
@@ -215,6 +253,8 @@ cdef class ModifyTableState(PlanState):
                 if target.rel.rd_id == oid:
                     break
         target.result.ctx.reset()
+        if self.merging:
+            return self.merge_row(target, self.input, row)
         if self.operation == CMD_INSERT:
             self.insert(target, self.input, row)
             return 0
@@ -232,11 +272,7 @@ cdef class ModifyTableState(PlanState):
 
     cdef int insert(self, Target target, Batch batch, int row) except -1:
         cdef ResultRelation result = target.result
-        cdef HeapTupleData *tup
-        cdef ItemPointerData conflict
         cdef int i, n = target.rel.desc.natts
-        cdef uint32_t token
-        cdef bint failed
         cdef Vector *v
         for i in range(n):
             v = &result.row.cols[i]
@@ -245,6 +281,15 @@ cdef class ModifyTableState(PlanState):
                 v.nulls[0] = batch.cols[i].nulls[row]
             else:
                 v.nulls[0] = 1
+        return self.insert_row(target, batch, row)
+
+    cdef int insert_row(self, Target target, Batch batch, int row) except -1:
+        """Check and store result.row."""
+        cdef ResultRelation result = target.result
+        cdef HeapTupleData *tup
+        cdef ItemPointerData conflict
+        cdef uint32_t token
+        cdef bint failed
         result.compute_generated()
         if target.result.view_checks:
             result.check_view_options()
@@ -472,6 +517,9 @@ cdef class ModifyTableState(PlanState):
                 free(tup)
             if not self.changed_meanwhile(target, status, &tmfd, &at, lockmode, batch, row):
                 return 0
+            if self.merging:
+                self.merge_again = True
+                return 0
             if self.operation == CMD_INSERT:
                 raise SqlError(errcode.INTERNAL_ERROR, "unexpected concurrent update of a locked row")
             batch = self.again
@@ -494,10 +542,13 @@ cdef class ModifyTableState(PlanState):
                     f"tuple to be {what}d was already modified by an operation triggered by the current command",
                     hint="Consider using an AFTER trigger instead of a BEFORE trigger to propagate changes to other "
                          "rows.")
+            if self.merging:
+                raise second_time()
             return 0
         if status == TM_Deleted:
             if isolation_uses_xact_snapshot():
                 raise serialization_failure("delete")
+            self.merge_gone = True
             return 0
         if status != TM_Updated:
             raise SqlError(errcode.INTERNAL_ERROR, f"unrecognized table_tuple_{what} status: {status}")
@@ -507,6 +558,7 @@ cdef class ModifyTableState(PlanState):
         status = table_tuple_lock(target.rel, at, &tup, self.estate.output_cid, lockmode, LockWaitBlock, True, True,
                                   &buf, tmfd)
         if status == TM_Deleted:
+            self.merge_gone = True
             return 0
         if status == TM_SelfModified:
             if tmfd.cmax != self.estate.output_cid:
@@ -515,6 +567,8 @@ cdef class ModifyTableState(PlanState):
                     f"tuple to be {what}d was already modified by an operation triggered by the current command",
                     hint="Consider using an AFTER trigger instead of a BEFORE trigger to propagate changes to other "
                          "rows.")
+            if self.merging:
+                raise second_time()
             return 0
         if status != TM_Ok:
             raise SqlError(errcode.INTERNAL_ERROR, f"unexpected table_tuple_lock status: {status}")
@@ -541,6 +595,9 @@ cdef class ModifyTableState(PlanState):
                 break
             if not self.changed_meanwhile(target, status, &tmfd, &at, LockTupleExclusive, batch, row):
                 return 0
+            if self.merging:
+                self.merge_again = True
+                return 0
             batch = self.again
             row = batch_row(batch, 0)
         if self.can_set_tag:
@@ -553,6 +610,98 @@ cdef class ModifyTableState(PlanState):
             self.project_returning(target, result.old, batch, row)
         return 0
 
+    # -- MERGE -----------------------------------------------------------------------------------------------------
+
+    cdef int merge_row(self, Target target, Batch batch, int row) except -1:
+        """Find the WHEN clause for a joined row and do what it says; again when the target row changes meanwhile."""
+        cdef ResultRelation result = target.result
+        cdef MergeChoice choice
+        cdef ItemPointerData tid
+        cdef Vector *v
+        cdef int kind
+        cdef bint isnull
+        while True:
+            result.ctx.outer = one_lane(batch, row)
+            result.ctx.scan = result.old
+            v = &batch.cols[self.ctid_place]
+            kind = NOT_MATCHED_BY_TARGET
+            if not v.nulls[row]:
+                tid = (<ItemPointerData *> v.values[row])[0]
+                self.fetch_old(target, &tid)
+                kind = MATCHED
+                if target.merge_present is not None:
+                    if eval_scalar(target.merge_present, result.ctx, &isnull) == 0 or isnull:
+                        kind = NOT_MATCHED_BY_SOURCE
+            else:
+                self.nullify(result.old)
+            self.merge_again = self.merge_gone = False
+            choice = self.choose(target, kind)
+            if choice is None:
+                return 0
+            self.merge_one(target, choice, batch, row, &tid)
+            if self.merge_gone:
+                # Without its row the source row is not matched any more.
+                if kind == NOT_MATCHED_BY_SOURCE:
+                    return 0
+                self.nullify(result.old)
+                choice = self.choose(target, NOT_MATCHED_BY_TARGET)
+                if choice is not None:
+                    self.merge_one(target, choice, batch, row, &tid)
+                return 0
+            if not self.merge_again:
+                return 0
+            batch = self.again
+            row = batch_row(batch, 0)
+
+    cdef MergeChoice choose(self, Target target, int kind):
+        """The first clause of a kind whose condition holds."""
+        cdef MergeChoice choice
+        cdef bint isnull
+        for choice in target.merge_choices:
+            if choice.kind != kind:
+                continue
+            if choice.qual is not None and (eval_scalar(choice.qual, target.result.ctx, &isnull) == 0 or isnull):
+                continue
+            return choice
+        return None
+
+    cdef int merge_one(self, Target target, MergeChoice choice, Batch batch, int row, ItemPointerData *tid) except -1:
+        cdef ResultRelation result = target.result
+        cdef Datum values[1664]
+        cdef uint8_t nulls[1664]
+        cdef Expr expr
+        cdef bint isnull
+        cdef int i, attno
+        if choice.command == CMD_NOTHING:
+            return 0
+        self.operation = choice.command
+        if target.returning is not None:
+            target.old_exists.value = choice.command != CMD_INSERT
+            target.new_exists.value = choice.command != CMD_DELETE
+            self.merge_action = ("DELETE" if choice.command == CMD_DELETE
+                                 else "INSERT" if choice.command == CMD_INSERT else "UPDATE")
+        if choice.command == CMD_DELETE:
+            return self.delete(target, batch, row, tid)
+        i = 0
+        for expr in choice.values:
+            values[i] = eval_scalar(expr, result.ctx, &isnull)
+            nulls[i] = isnull
+            i += 1
+        for i in range(target.rel.desc.natts):
+            result.row.cols[i].values[0] = result.old.cols[i].values[0]
+            result.row.cols[i].nulls[0] = result.old.cols[i].nulls[0]
+        if choice.command == CMD_INSERT:
+            for i in range(len(choice.values)):
+                result.row.cols[i].values[0] = values[i]
+                result.row.cols[i].nulls[0] = nulls[i]
+            return self.insert_row(target, batch, row)
+        i = 0
+        for attno in choice.attnos:
+            result.row.cols[attno - 1].values[0] = values[i]
+            result.row.cols[attno - 1].nulls[0] = nulls[i]
+            i += 1
+        return self.write_update(target, batch, row, tid)
+
     # -- RETURNING -------------------------------------------------------------------------------------------------
 
     cdef int project_returning(self, Target target, Batch scan, Batch batch, int row) except -1:
@@ -560,22 +709,31 @@ cdef class ModifyTableState(PlanState):
         cdef Expr expr
         cdef Vector *columns[1664]
         cdef int i = 0
-        cdef Batch outer
         ctx.scan = scan
         ctx.old = target.result.old
         ctx.new = target.result.row
-        # The subplan's columns as a one-lane batch beside the row.
-        outer = Batch(batch.shape)
-        for i in range(batch.ncols):
-            outer.cols[i].values = batch.cols[i].values + row
-            outer.cols[i].nulls = batch.cols[i].nulls + row
-        outer.select_all(1)
-        ctx.outer = outer
-        i = 0
+        ctx.outer = one_lane(batch, row)
         for expr in target.returning:
             columns[i] = expr.eval(ctx, NULL, 1)
             i += 1
         return self.returned.append_row(columns, 0)
+
+
+cdef Batch one_lane(Batch batch, int row):
+    """The subplan's columns as a batch of one lane, to stand beside the row of the table."""
+    cdef Batch outer = Batch(batch.shape)
+    cdef int i
+    for i in range(batch.ncols):
+        outer.cols[i].values = batch.cols[i].values + row
+        outer.cols[i].nulls = batch.cols[i].nulls + row
+    outer.select_all(1)
+    return outer
+
+
+def second_time():
+    """21000."""
+    return SqlError(errcode.CARDINALITY_VIOLATION, "MERGE command cannot affect row a second time",
+                    hint="Ensure that not more than one source row matches any one target row.")
 
 
 def check_relation(Relation rel, operation):

@@ -205,6 +205,8 @@ def normaliser(type_oid):
         return lambda value: _of_json(value.tree)
     if type_oid < 16384 and type_oid in (16, 17, 18, 19, 20, 21, 23, 25, 26, 1043, 1082, 1083, 1114, 1184, 2950):
         return None
+    if type_oid == 2287:
+        return _of_array(_of_record)
     row = lookup(TYPEOID, type_oid)
     if row is not None and (row.typtype == "c" or type_oid == 2249):
         return _of_record

@@ -68,7 +68,7 @@ class FunctionScanState(PythonNode):
     @staticmethod
     def make_call(compiler: Compiler, function: Any, infos: list[ColumnInfo]) -> Any:
         """The compiled call of one function."""
-        if returns_set(function.funcexpr):
+        if returns_set(function.funcexpr) or (function.funccoltypes and type(function.funcexpr).__name__ == "FuncExpr"):
             columns = infos if function.funccoltypes else None
             return SetCall(compiler, function.funcexpr, len(infos), columns)
         return _Scalar(compiler, function.funcexpr, len(infos))

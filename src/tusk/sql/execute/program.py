@@ -56,6 +56,7 @@ class Compiler:
         self.aggregate_column: Callable[[Any], int] | None = None
         self.grouping_column: Callable[[Any], int] | None = None
         self.window_column: Callable[[Any], int] | None = None
+        self.merge_action: Callable[[], Any] | None = None
 
     def compile(self, node: Any) -> Any:
         """The compiled form of one expression."""
@@ -307,6 +308,12 @@ def _case(c: Compiler, node: Any) -> Any:
     return _expr.CaseExpr(test, placeholder, whens, default, type_, typmod, collation)
 
 
+def _merge_support(c: Compiler, node: Any) -> Any:
+    if c.merge_action is None:
+        raise SqlError(errcode.INTERNAL_ERROR, "merge support function called in non-merge context")
+    return c.merge_action()
+
+
 def _case_test(c: Compiler, node: Any) -> Any:
     if not c.case_stack or c.case_stack[-1] is None:
         raise SqlError(errcode.INTERNAL_ERROR, "CaseTestExpr without a value")
@@ -415,6 +422,7 @@ COMPILERS: dict[str, Callable[[Compiler, Any], Any]] = {
     "BoolExpr": _bool,
     "CaseExpr": _case,
     "CaseTestExpr": _case_test,
+    "MergeSupportFunc": _merge_support,
     "CoalesceExpr": _coalesce,
     "NullTest": _null_test,
     "BooleanTest": _boolean_test,

@@ -16,8 +16,9 @@ from tusk.types import session_services
 from tusk.types._kernel_datum import type_of
 from tusk.types.codec import codec_for
 from tusk.types.collate import locale_of
+from tusk.types.jsonb_format import normalise
 from tusk.types.registry import CallContext, find_function, lookup_function, services, setting
-from tusk.types.values import Array
+from tusk.types.values import Array, Jsonb
 
 BTREE_AM, HASH_AM = 403, 405
 MICROSECONDS_OF_DAY = 86_400_000_000
@@ -276,6 +277,53 @@ class ArraySubscripting:
         return Array(self.element, (len(elements),), (first,), tuple(elements))
 
 
+def _as_index(part: str) -> int | None:
+    """The number a path element is, if it is one."""
+    text = part.strip()
+    return int(text) if text.lstrip("+-").isdigit() else None
+
+
+def _grown(parts: list[str], new: Any) -> Any:
+    """Containers around a value, one for each path element: arrays where it is a number."""
+    for part in reversed(parts):
+        index = _as_index(part)
+        new = {part: new} if index is None else [None] * max(index, 0) + [new]
+    return new
+
+
+def _replaced(tree: Any, parts: list[str], at: int, new: Any) -> Any:
+    """A tree with the value at a path put in; what is missing on the way is made (setPath with JB_PATH_FILL_GAPS)."""
+    if at == len(parts):
+        return new
+    part = parts[at]
+    if isinstance(tree, dict):
+        changed = dict(tree)
+        changed[part] = _replaced(tree[part], parts, at + 1, new) if part in tree else _grown(parts[at + 1 :], new)
+        return changed
+    if not isinstance(tree, list):
+        raise SqlError(
+            errcode.INVALID_PARAMETER_VALUE, "cannot replace existing key",
+            detail="The path assumes key is a composite object, but it is a scalar value.",
+        )  # fmt: skip
+    index = _as_index(part)
+    if index is None:
+        raise SqlError(
+            errcode.INVALID_TEXT_REPRESENTATION, f'path element at position {at + 1} is not an integer: "{part}"'
+        )
+    if index < 0:
+        if -index > len(tree):
+            raise SqlError(
+                errcode.INVALID_PARAMETER_VALUE, f"path element at position {at + 1} is out of range: {index}"
+            )
+        index += len(tree)
+    items = [*tree, *[None] * (index - len(tree))]
+    if index < len(tree):
+        items[index] = _replaced(tree[index], parts, at + 1, new)
+    else:
+        items.append(_grown(parts[at + 1 :], new))
+    return items
+
+
 class JsonbSubscripting:
     """Subscripts of jsonb (jsonb_subscript_handler), through its own functions."""
 
@@ -292,12 +340,11 @@ class JsonbSubscripting:
 
     def assign(self, value: Any, subscripts: list[Any], new: Any) -> Any:
         """A copy with the member at a path replaced."""
+        parts = [str(subscript) for subscript in subscripts]
+        tree = None if new is None else new.tree
         if value is None:
-            value = codec_for(3802).input("{}")
-        if new is None:
-            new = codec_for(3802).input("null")
-        path = Array.of(25, [str(subscript) for subscript in subscripts])
-        return lookup_function("jsonb_set").call(value, path, new, True)
+            return Jsonb(None, normalise(_grown(parts, tree)))
+        return Jsonb(None, normalise(_replaced(value.tree, parts, 0, tree)))
 
     assign_slice = fetch_slice
 

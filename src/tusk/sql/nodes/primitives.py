@@ -549,7 +549,7 @@ class FieldSelect(Expr):
 class FieldStore(Expr):
     __slots__ = ("arg", "newvals", "fieldnums", "resulttype")
     FIELDS: ClassVar[FieldTable] = (
-        ("arg", "node", ""), ("newvals", "list", ""), ("fieldnums", "list", ""), ("resulttype", "oid", ""),
+        ("arg", "node", ""), ("newvals", "list", ""), ("fieldnums", "list:int", ""), ("resulttype", "oid", ""),
     )  # fmt: skip
 
     def __init__(
@@ -1033,7 +1033,7 @@ class MergeAction(Node):
     FIELDS: ClassVar[FieldTable] = (
         ("matchKind", "enum:MergeMatchKind", ""), ("commandType", "enum:CmdType", ""),
         ("override", "enum:OverridingKind", ""), ("qual", "node", ""), ("targetList", "list", ""),
-        ("updateColnos", "list", ""),
+        ("updateColnos", "list:int", ""),
     )  # fmt: skip
 
     def __init__(

@@ -35,6 +35,7 @@ from tusk.sql.nodes import (
     ProjectSet,
     RecursiveUnion,
     Result,
+    SampleScan,
     SeqScan,
     SetOp,
     Sort,
@@ -195,7 +196,7 @@ def _seqscan(root: Root, path: Path) -> Any:
 
 
 def _samplescan(root: Root, path: Path) -> Any:
-    raise feature_not_supported("TABLESAMPLE")
+    return _scan(root, path, SampleScan, tablesample=_outer_params(root, path.rel.rte.tablesample))
 
 
 def _functionscan(root: Root, path: Path) -> Any:

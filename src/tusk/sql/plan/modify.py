@@ -26,6 +26,11 @@ def make_modify_table(root: Root, plan: Any) -> ModifyTable:
     )  # fmt: skip
     if parse.commandType == enums.CMD_UPDATE:
         node.updateColnosLists = [[entry.resno for entry in parse.targetList if not entry.resjunk]]
+    if parse.commandType == enums.CMD_MERGE:
+        for action in parse.mergeActionList:
+            action.qual = and_list(action.qual)
+        node.mergeActionLists = [parse.mergeActionList]
+        node.mergeJoinConditions = [and_list(parse.mergeJoinCondition)]
     if parse.returningList:
         node.returningLists = [parse.returningList]
     if parse.withCheckOptions:

@@ -29,6 +29,8 @@ def split_multiexpr(query: Query) -> None:
     query.targetList = _split(query.targetList)
     if query.onConflict is not None:
         query.onConflict.onConflictSet = _split(query.onConflict.onConflictSet)
+    for action in query.mergeActionList:
+        action.targetList = _split(action.targetList)
 
 
 def _split(target: list[TargetEntry]) -> list[TargetEntry]:

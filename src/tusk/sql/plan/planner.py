@@ -12,6 +12,7 @@ from tusk.sql.plan.exprs import and_list, contains_agg, contains_subplan, is_vol
 from tusk.sql.plan.fold import fold_constants
 from tusk.sql.plan.joins import join_all
 from tusk.sql.plan.jointree import add_base_rels, deconstruct, finish_base_rels, note_lateral_references
+from tusk.sql.plan.merge import merge_to_join
 from tusk.sql.plan.multiexpr import split_multiexpr
 from tusk.sql.plan.pathkeys import pathkeys_for_clauses
 from tusk.sql.plan.removal import remove_useless_joins
@@ -42,8 +43,8 @@ def plan_query(
         tuple_fraction=tuple_fraction, has_recursion=has_recursion,
     )  # fmt: skip
     if query.commandType == enums.CMD_MERGE:
-        raise feature_not_supported("MERGE")
-    if query.commandType in (enums.CMD_UPDATE, enums.CMD_INSERT):
+        merge_to_join(query)
+    if query.commandType in (enums.CMD_UPDATE, enums.CMD_INSERT, enums.CMD_MERGE):
         split_multiexpr(query)
     if query.cteList:
         subselect.process_ctes(root)
@@ -102,6 +103,10 @@ def _preprocess_expressions(root: Root) -> None:
         conflict.arbiterWhere = _expression(root, conflict.arbiterWhere, is_qual=True)
         conflict.onConflictSet = _expression(root, conflict.onConflictSet)
         conflict.onConflictWhere = _expression(root, conflict.onConflictWhere, is_qual=True)
+    query.mergeJoinCondition = _expression(root, query.mergeJoinCondition, is_qual=True)
+    for action in query.mergeActionList:
+        action.targetList = _expression(root, action.targetList)
+        action.qual = _expression(root, action.qual, is_qual=True)
     for rte in query.rtable:
         match rte.rtekind:
             case enums.RTE_FUNCTION:

@@ -9,7 +9,7 @@ from typing import Any
 from tusk.catalog import cache as c
 from tusk.catalog.cache import lookup
 from tusk.config import settings
-from tusk.sql.nodes import CurrentOfExpr, NullTest, OpExpr, Query, ScalarArrayOpExpr, Var, copy_tree, enums
+from tusk.sql.nodes import Const, CurrentOfExpr, NullTest, OpExpr, Query, ScalarArrayOpExpr, Var, copy_tree, enums
 from tusk.sql.nodes.nodefuncs import contains_volatile, expr_collation, expr_type, function_of, walk_levels
 from tusk.sql.plan import cost
 from tusk.sql.plan.exprs import (
@@ -22,12 +22,14 @@ from tusk.sql.plan.exprs import (
     replace_vars,
     strip_relabel,
 )
+from tusk.sql.plan.fold import estimate_expression
 from tusk.sql.plan.pathkeys import index_pathkeys, useful_prefix
 from tusk.sql.plan.selectivity import clauses_selectivity, column_stats
 from tusk.sql.plan.structures import Clause, IndexInfo, Path, Rel, Root, fingerprint
 
 _planner: Any = None
 _FUZZ = 1.01
+_SYSTEM_HANDLER = 3314
 
 
 def set_query_planner(planner: Any) -> None:
@@ -282,14 +284,30 @@ def _push_down(root: Root, rtindex: int, query: Query, clause: Clause) -> bool:
 # Tables
 
 
+def _sample_path(root: Root, rel: Rel, sample: Any) -> None:
+    """TABLESAMPLE: the method says how many pages it reads and how many rows it gives."""
+    percent = estimate_expression(root, sample.args[0])
+    share = 0.1
+    if type(percent) is Const and not percent.constisnull and 0 <= percent.constvalue <= 100:
+        share = percent.constvalue / 100.0
+    by_block = sample.tsmhandler == _SYSTEM_HANDLER
+    pages = max(1.0, float(round(rel.pages * share))) if by_block else rel.pages
+    tuples = max(1.0, float(round(rel.tuples * share)))
+    rel.rows = max(1.0, float(round(rel.rows * share)))
+    page_cost = settings.random_page_cost if by_block else settings.seq_page_cost
+    startup, per_row = cost.eval_cost(_quals(rel))
+    total = startup + page_cost * pages + (settings.cpu_tuple_cost + per_row) * tuples
+    add_path(rel, Path("SampleScan", rel, rel.rows, startup, total))
+
+
 def _relation_paths(root: Root, rel: Rel) -> None:
+    tablesample = rel.rte.tablesample
+    if tablesample is not None:
+        _sample_path(root, rel, tablesample)
+        return
     startup, total = cost.seqscan(rel.pages, rel.tuples, _quals(rel))
     disabled = 0 if settings.enable_seqscan else cost.DISABLED
-    tablesample = rel.rte.tablesample
-    path = Path("SampleScan" if tablesample else "SeqScan", rel, rel.rows, startup, total, disabled=disabled)
-    add_path(rel, path)
-    if tablesample:
-        return
+    add_path(rel, Path("SeqScan", rel, rel.rows, startup, total, disabled=disabled))
     if _current_of_path(root, rel):
         return
     _tid_path(root, rel)

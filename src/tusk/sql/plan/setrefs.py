@@ -34,6 +34,7 @@ from tusk.sql.nodes import (
     Query,
     RecursiveUnion,
     Result,
+    SampleScan,
     SeqScan,
     SetOp,
     Sort,
@@ -55,7 +56,7 @@ from tusk.sql.plan.create_plan import make_plan
 from tusk.sql.plan.structures import Root, fingerprint
 
 _OPERATORS = ("OpExpr", "DistinctExpr", "NullIfExpr", "ScalarArrayOpExpr")
-_SCANS = (SeqScan, TidScan, FunctionScan, ValuesScan, CteScan, WorkTableScan)
+_SCANS = (SeqScan, SampleScan, TidScan, FunctionScan, ValuesScan, CteScan, WorkTableScan)
 
 
 class _Level:
@@ -170,6 +171,8 @@ class _Level:
         glob.last_plan_node_id += 1
         if kind in _SCANS:
             self._scan(node)
+            if kind is SampleScan:
+                node.tablesample = self.scan_expr(node.tablesample)
         elif kind in (IndexScan, IndexOnlyScan):
             self._index_scan(node)
         elif kind is BitmapIndexScan:
@@ -316,6 +319,11 @@ class _Level:
         own = {key: entry for key, entry in columns.items() if not _is_var_of(entry.expr, target)}
         node.returningLists = [self.upper_expr(items, own, enums.OUTER_VAR) for items in node.returningLists]
         node.targetlist = node.returningLists[0] if node.returningLists else []
+        for actions in node.mergeActionLists:
+            for action in actions:
+                action.targetList = self.upper_expr(action.targetList, own, enums.OUTER_VAR)
+                action.qual = self.upper_expr(action.qual, own, enums.OUTER_VAR)
+        node.mergeJoinConditions = [self.upper_expr(items, own, enums.OUTER_VAR) for items in node.mergeJoinConditions]
         node.withCheckOptionLists = [self.scan_expr(items) for items in node.withCheckOptionLists]
         if node.exclRelRTI:
             excluded = {

@@ -9,6 +9,7 @@ from tusk.catalog._relcache import relation_close, relation_open
 from tusk.sql.nodes import (
     Aggref,
     GroupingFunc,
+    JoinExpr,
     PlanRowMark,
     Query,
     TargetEntry,
@@ -201,7 +202,9 @@ def preprocess_target(root: Root) -> None:
     the addresses of the rows to lock."""
     parse = root.parse
     target = [_copy(entry) for entry in parse.targetList]
-    if parse.commandType == enums.CMD_INSERT:
+    if parse.commandType == enums.CMD_MERGE:
+        target = []
+    elif parse.commandType == enums.CMD_INSERT:
         target = _expand_insert(parse, target)
     elif parse.commandType == enums.CMD_UPDATE:
         for number, entry in enumerate((e for e in target if not e.resjunk), 1):
@@ -210,6 +213,8 @@ def preprocess_target(root: Root) -> None:
     root.target = target
     if parse.commandType in (enums.CMD_UPDATE, enums.CMD_DELETE):
         _add_junk(root, _system_var(parse.resultRelation, _CTID, _TID), "ctid")
+    elif parse.commandType == enums.CMD_MERGE:
+        _merge_columns(root)
     _row_marks(root)
     for mark in root.row_marks:
         if mark.allMarkTypes & ~(1 << enums.ROW_MARK_COPY):
@@ -221,6 +226,29 @@ def preprocess_target(root: Root) -> None:
         for part in parts_of(parse.returningList, into_aggs=False, into_windows=False, stop=set()):
             if type(part) is Var and part.varno != parse.resultRelation and not _has(root.target, part):
                 _add_junk(root, part, None)
+
+
+def _merge_columns(root: Root) -> None:
+    """The target row's address, null where there is none, and what the actions look at in the source row."""
+    parse = root.parse
+    address = _system_var(parse.resultRelation, _CTID, _TID)
+    join = parse.jointree.fromlist[0]
+    if type(join) is JoinExpr and join.jointype in (enums.JOIN_RIGHT, enums.JOIN_FULL):
+        address.varnullingrels = frozenset((join.rtindex,))
+    _add_junk(root, address, "ctid")
+    for action in parse.mergeActionList:
+        if action.commandType == enums.CMD_INSERT:
+            action.targetList = _expand_insert(parse, action.targetList)
+        elif action.commandType == enums.CMD_UPDATE:
+            action.updateColnos = [entry.resno for entry in action.targetList if not entry.resjunk]
+    wanted = [
+        [action.qual for action in parse.mergeActionList],
+        [entry.expr for action in parse.mergeActionList for entry in action.targetList],
+        parse.mergeJoinCondition,
+    ]
+    for part in parts_of(wanted, into_aggs=False, into_windows=False, stop=set()):
+        if type(part) is Var and part.varno != parse.resultRelation and not _has(root.target, part):
+            _add_junk(root, part, None)
 
 
 def _copy(entry: TargetEntry) -> TargetEntry:

@@ -18,6 +18,7 @@ from tusk.sql.nodes.parsetree import Query, RowMarkClause
 from tusk.sql.nodes.primitives import FromExpr, JoinExpr, RangeTblRef, SubLink
 from tusk.sql.rewrite.manip import change_varno, references
 from tusk.sql.rewrite.rules import Rule, is_security_barrier, rules_of
+from tusk.sql.rewrite.search_cycle import rewrite_search_and_cycle
 
 
 def lock_relations(query: Query, for_execute: bool, force_row_share: bool) -> None:
@@ -49,6 +50,9 @@ def lock_relations(query: Query, for_execute: bool, force_row_share: bool) -> No
 def expand_views(query: Query, active: tuple[int, ...] = ()) -> Query:
     """Replace the views of a query, its subqueries and sublinks, in place."""
     original_result = query.resultRelation
+    for cte in query.cteList:
+        if cte.search_clause is not None or cte.cycle_clause is not None:
+            rewrite_search_and_cycle(cte)
     number = 0
     while number < len(query.rtable):
         number += 1
