@@ -11,18 +11,14 @@ from typing import Any
 from tusk.catalog.cache import TYPEOID, lookup
 from tusk.catalog.oids import RECORDOID
 from tusk.errors import SqlError, feature_not_supported
-from tusk.sql.analyze import analyze
 from tusk.sql.execute._executor import Executor
-from tusk.sql.nodes import CMD_SELECT, CMD_UTILITY, Param, PlannedStmt, Query, enums
-from tusk.sql.nodes.nodetext import read_node_tree
-from tusk.sql.parse import parse
+from tusk.sql.nodes import CMD_SELECT, CMD_UTILITY, PlannedStmt
 from tusk.sql.plan import plan
+from tusk.sql.plan.inline import SQL_LANGUAGE, function_queries
 from tusk.sql.rewrite import rewrite
 from tusk.transaction import _snapshot as snapshots
 from tusk.transaction import xact
 from tusk.types.values import Record
-
-SQL_LANGUAGE = 14
 
 
 class SqlFunction:
@@ -36,44 +32,12 @@ class SqlFunction:
         self.result_type = result_type
         self.name = str(row.proname)
         self._plans: list[PlannedStmt] | None = None
-
-    def _queries(self) -> list[Query]:
-        if self.row.prosqlbody is not None:
-            body = read_node_tree(self.row.prosqlbody)
-            queries = body if isinstance(body, list) else [body]
-            while len(queries) == 1 and isinstance(queries[0], list):
-                queries = queries[0]
-            return queries
-        return [
-            analyze(raw, self.row.prosrc, self.types, prepare=self._name_parameters) for raw in parse(self.row.prosrc)
-        ]
-
-    def _name_parameters(self, pstate: Any) -> None:
-        """Let the body name its arguments."""
-        names = list(self.row.proargnames or ())
-        modes = list(self.row.proargmodes or ["i"] * len(self.types))
-        inputs = [name for name, mode in zip(names, modes, strict=False) if mode in "ibv"]
-
-        def find(_pstate: Any, ref: Any, found: Any) -> Any:
-            if found is not None:
-                return None
-            fields = [getattr(field, "sval", None) for field in ref.fields]
-            if len(fields) == 2 and fields[0] == self.name:
-                fields = fields[1:]
-            if len(fields) == 1 and fields[0] in inputs:
-                number = inputs.index(fields[0]) + 1
-                return Param(
-                    paramkind=enums.PARAM_EXTERN, paramid=number, paramtype=self.types[number - 1], paramtypmod=-1,
-                    location=ref.location,
-                )  # fmt: skip
-            return None
-
-        pstate.post_columnref_hook = find
+        self._idle: dict[int, list[Executor]] = {}
 
     def _prepare(self) -> list[PlannedStmt]:
         if self._plans is None:
             plans: list[PlannedStmt] = []
-            for query in self._queries():
+            for query in function_queries(self.row, self.types):
                 if query.commandType == CMD_UTILITY:
                     raise feature_not_supported(f"utility statements in SQL functions ({self.name})")
                 plans += [plan(rewritten, self.row.prosrc or "", 0, None) for rewritten in rewrite(query)]
@@ -96,7 +60,9 @@ class SqlFunction:
         if is_volatile:
             xact.command_counter_increment()
             snapshots.push_active(snapshots.transaction_snapshot())
-        executor = Executor(planned, self.row.prosrc or "")
+        # Compiled once; a call within the call needs one of its own.
+        idle = self._idle.setdefault(id(planned), [])
+        executor = idle.pop() if idle else Executor(planned, self.row.prosrc or "")
         executor.start(list(arguments), snapshots.active_snapshot())
         try:
             for batch in executor.run():
@@ -105,6 +71,7 @@ class SqlFunction:
             executor.finish()
         finally:
             executor.end()
+            idle.append(executor)
             if is_volatile:
                 snapshots.pop_active()
 

@@ -6,10 +6,11 @@ the large ones when they are closed.
 
 from __future__ import annotations
 
+import glob
 import io
 import os
+import shutil
 import tempfile
-from collections.abc import Callable
 from typing import Any
 
 from tusk.config import settings
@@ -19,14 +20,6 @@ from tusk.stats import _pending
 _DIRECTORY = os.path.join("base", "pgsql_tmp")
 # Bytes that this process has in temporary files.
 _in_use = 0
-# Answers a directory of temp_tablespaces, or None; set by who can read the catalogs.
-_choose_directory: Callable[[], str | None] | None = None
-
-
-def set_directory_chooser(choose: Callable[[], str | None]) -> None:
-    """Let ``choose`` say where the next temporary file goes."""
-    global _choose_directory
-    _choose_directory = choose
 
 
 class TemporaryFile(io.FileIO):
@@ -43,15 +36,14 @@ class TemporaryFile(io.FileIO):
             super().__init__(fd, "r+")
             os.unlink(path)
             return
-        directory = (_choose_directory() if _choose_directory is not None else None) or _DIRECTORY
-        os.makedirs(directory, mode=0o700, exist_ok=True)
-        self.path = os.path.join(directory, f"pgsql_tmp{os.getpid()}.{TemporaryFile._counter}")
+        os.makedirs(_DIRECTORY, mode=0o700, exist_ok=True)
+        self.path = os.path.join(_DIRECTORY, f"pgsql_tmp{os.getpid()}.{TemporaryFile._counter}")
         TemporaryFile._counter += 1
         super().__init__(self.path, "w+")
         os.unlink(self.path)
 
     def write(self, data: Any) -> int:
-        """Write; 53400 when this process would use more space than it may."""
+        """Write all of data; 53400 when this process would use more space than it may."""
         global _in_use
         end = self.tell() + len(data)
         if end > self.size:
@@ -63,7 +55,23 @@ class TemporaryFile(io.FileIO):
                 )
             _in_use += end - self.size
             self.size = end
-        return super().write(data)
+        view = memoryview(data)
+        while view.nbytes:
+            view = view[super().write(view) :]
+        return len(data)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read all of the bytes asked for, as far as there are so many."""
+        if size is None or size < 0:
+            return super().readall()
+        parts = []
+        while size:
+            part = super().read(size)
+            if not part:
+                break
+            parts.append(part)
+            size -= len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def close(self) -> None:
         """Close, and report the size where ``log_temp_files`` asks for it (ReportTemporaryFileUsage)."""
@@ -83,4 +91,20 @@ class TemporaryFile(io.FileIO):
 
 def temporary_file() -> Any:
     """A temporary file; reads and writes are complete."""
-    return io.BufferedRandom(TemporaryFile())
+    return TemporaryFile()
+
+
+def remove_leftovers() -> None:
+    """At start: remove files that a server which died has left, ours or PostgreSQL's (RemovePgTempFiles)."""
+    for directory in (_DIRECTORY, *(os.path.join(path, "pgsql_tmp") for path in _tablespace_directories())):
+        for name in os.listdir(directory) if os.path.isdir(directory) else ():
+            if name.startswith("pgsql_tmp"):
+                path = os.path.join(directory, name)
+                if os.path.isdir(path):
+                    shutil.rmtree(path)
+                else:
+                    os.unlink(path)
+
+
+def _tablespace_directories() -> list[str]:
+    return glob.glob(os.path.join("pg_tblspc", "*", "PG_*"))

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from tusk.config import settings
 from tusk.errors import Fatal, Panic, Severity, errcode, feature_not_supported, report
 from tusk.storage import _smgr
+from tusk.storage.temporary_files import remove_leftovers
 from tusk.wal import (
     _control,
     _insert,
@@ -146,6 +147,7 @@ def startup() -> None:
     crashed = control.state not in (DBState.SHUTDOWNED, DBState.SHUTDOWNED_IN_RECOVERY)
     if crashed:
         segments.remove_temporary_files()
+        remove_leftovers()
         datasync.sync_data_directory()
     _refuse_unsupported()
 

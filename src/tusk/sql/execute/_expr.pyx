@@ -217,6 +217,57 @@ cdef class CallExpr(Expr):
         return out
 
 
+cdef class BodyExpr(Expr):
+    """``BodyExpr(args, placeholders, body, strict, type, ...)``: a function whose body is an expression over its
+    arguments, computed in place of a call."""
+
+    cdef list args, placeholders
+    cdef Expr body
+    cdef bint strict
+
+    def __init__(self, list args, list placeholders, Expr body, bint strict, DatumType type, typmod=-1, collation=0):
+        self.args = args
+        self.placeholders = placeholders
+        self.body = body
+        self.strict = strict
+        self.type = type
+        self.typmod = typmod
+        self.collation = collation
+
+    cdef Vector *eval(self, ExprContext ctx, const uint16_t *sel, int n) except NULL:
+        cdef Vector *out
+        cdef Vector *v
+        cdef uint16_t kept[BATCH_ROWS]
+        cdef int k, i, m = n
+        cdef const uint16_t *rows = sel
+        cdef Expr arg
+        cdef Placeholder shown
+        for arg, shown in zip(self.args, self.placeholders):
+            shown.source = arg.eval(ctx, sel, n)
+        if self.strict:
+            for shown in self.placeholders:
+                v = shown.source
+                i = 0
+                for k in range(m):
+                    if not v.nulls[k if rows == NULL else rows[k]]:
+                        kept[i] = <uint16_t> (k if rows == NULL else rows[k])
+                        i += 1
+                if i < m:
+                    rows = kept
+                    m = i
+            if m < n:
+                out = self.lanes()
+                for k in range(n):
+                    out.nulls[k if sel == NULL else sel[k]] = 1
+                if m:
+                    v = self.body.eval(ctx, rows, m)
+                    for k in range(m):
+                        out.nulls[rows[k]] = v.nulls[rows[k]]
+                        out.values[rows[k]] = v.values[rows[k]]
+                return out
+        return self.body.eval(ctx, sel, n)
+
+
 cdef list pythons(Expr expr, ExprContext ctx, const uint16_t *sel, int n):
     """Python values for the selected rows, in their order."""
     cdef Vector *v = expr.eval(ctx, sel, n)

@@ -20,6 +20,7 @@ from tusk.errors import SqlError, errcode, feature_not_supported
 from tusk.sql.execute import _expr, domains, expression_types, hooks, rare_expressions, subplan, support
 from tusk.sql.execute._state import EXPRESSION_TYPES
 from tusk.sql.nodes import SubPlan, enums
+from tusk.sql.plan.inline import SQL_LANGUAGE, simple_body
 from tusk.types._kernel import kernel_for
 from tusk.types._kernel_datum import type_of
 from tusk.types.registry import CallContext, lookup_function
@@ -29,7 +30,7 @@ EXPRESSION_TYPES.update(expression_types.OF)
 INNER_VAR, OUTER_VAR, INDEX_VAR, ROWID_VAR = -1, -2, -3, -4
 SIDE_SCAN, SIDE_OUTER, SIDE_INNER, SIDE_OLD, SIDE_NEW, SIDE_AGG = range(6)
 BOOLOID = 16
-INTERNAL_LANGUAGE, C_LANGUAGE, SQL_LANGUAGE = 12, 13, 14
+INTERNAL_LANGUAGE, C_LANGUAGE = 12, 13
 BOOL = type_of(BOOLOID)
 INTEGER_TYPES = frozenset((20, 21, 23, 26, 1082, 1083, 1114, 1184, 28, 2205, 2206, 24, 2202, 2203, 2204, 4096, 4089))
 
@@ -49,6 +50,8 @@ class Compiler:
         self.window_funcs: list[Any] = []
         self.grouping_funcs: list[Any] = []
         self.case_stack: list[Any] = []
+        self.body_arguments: list[Any] | None = None
+        self.bodies: set[int] = set()
         self.domain_stack: list[Any] = []
         self.multiexpr: dict[int, Any] = {}
         self.relation_columns: Callable[[], list[tuple[int, int, int, int]]] | None = None
@@ -113,8 +116,25 @@ class Compiler:
                 return _expr.KernelExpr(kernel, scalar, args, result, typmod, collation)
             return scalar
         argument_types = tuple(arg.type.oid for arg in args)
+        if row.prolang == SQL_LANGUAGE and row.oid not in self.bodies:
+            body = simple_body(row, argument_types, result_type)
+            if body is not None:
+                return self.body_call(row, body, args, result, typmod, collation)
         function = hooks.procedure(row, argument_types, result_type, input_collation, self.estate)
         return _expr.CallExpr(function, None, args, row.proisstrict, result, typmod, collation)
+
+    def body_call(self, row: Any, body: Any, args: list[Any], result: Any, typmod: int, collation: int) -> Any:
+        """The body of a function in SQL that is one expression, compiled in place of a call."""
+        placeholders = [_expr.Placeholder(arg.type, arg.typmod, arg.collation) for arg in args]
+        saved = self.body_arguments, self.case_stack
+        self.body_arguments, self.case_stack = placeholders, []
+        self.bodies.add(row.oid)
+        try:
+            compiled = self.compile(body)
+        finally:
+            self.body_arguments, self.case_stack = saved
+            self.bodies.discard(row.oid)
+        return _expr.BodyExpr(args, placeholders, compiled, row.proisstrict, result, typmod, collation)
 
     def scalar_call(
         self, row: Any, args: list[Any], result: Any, typmod: int, collation: int, input_collation: int,
@@ -203,6 +223,8 @@ def _const(c: Compiler, node: Any) -> Any:
 def _param(c: Compiler, node: Any) -> Any:
     type_ = type_of(node.paramtype)
     if node.paramkind == enums.PARAM_EXTERN:
+        if c.body_arguments is not None:
+            return c.body_arguments[node.paramid - 1]
         slot = c.estate.extern(node.paramid, node.paramtype)
     elif node.paramkind == enums.PARAM_EXEC:
         if node.paramid in c.multiexpr:

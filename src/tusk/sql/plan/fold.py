@@ -34,6 +34,8 @@ from tusk.sql.nodes.make import make_bool_const, make_const
 from tusk.sql.nodes.nodefuncs import expr_collation, expr_type, expr_typmod, function_of
 from tusk.sql.plan.structures import Root
 
+SQL_LANGUAGE = 14
+
 
 class Folder:
     """Folds one tree. With ``estimate`` stable functions and known parameters count as constants too; the result is
@@ -119,6 +121,10 @@ class Folder:
             return node
         if self._may_call(function) and all(type(arg) is Const for arg in node.args):
             return self._evaluate(node)
+        if type(node) is FuncExpr and row.prolang == SQL_LANGUAGE and _inliner is not None:
+            found = _inliner(node, row, self.fold)
+            if found is not None:
+                return found
         return node
 
     def _constant_node(self, node: Any) -> Any:
@@ -232,6 +238,13 @@ class Folder:
 
 
 _evaluator: Any = None
+_inliner: Any = None
+
+
+def set_inliner(inline: Any) -> None:
+    """``inline(call, pg_proc row, fold)``: the expression that a function in SQL computes, or None."""
+    global _inliner
+    _inliner = inline
 
 
 def set_evaluator(evaluate: Any) -> None:

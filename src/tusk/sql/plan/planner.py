@@ -9,7 +9,8 @@ from tusk.sql.nodes import FromExpr, PlannedStmt, Query, copy_tree, enums
 from tusk.sql.plan import minmax, prepjointree, scans, setops, subselect
 from tusk.sql.plan.create_plan import make_plan
 from tusk.sql.plan.exprs import and_list, contains_agg, contains_subplan, is_volatile
-from tusk.sql.plan.fold import fold_constants
+from tusk.sql.plan.fold import fold_constants, set_inliner
+from tusk.sql.plan.inline import inlined
 from tusk.sql.plan.joins import join_all
 from tusk.sql.plan.jointree import add_base_rels, deconstruct, finish_base_rels, note_lateral_references
 from tusk.sql.plan.merge import merge_to_join
@@ -67,6 +68,7 @@ def _sub(parent: Root, query: Query, fraction: float, *, has_recursion: bool = F
 
 
 subselect.set_subquery_planner(_sub)
+set_inliner(inlined)
 scans.set_query_planner(_sub)
 setops.set_query_planner(_sub)
 minmax.set_level_planner(lambda root: _grouping_planner(root))
