@@ -231,7 +231,9 @@ def test_aggregates(tables, strategy, work_mem):
         want.append(shown if plain else (key, *shown))
         elements = next(r[-1].elements for r in got if plain or r[0] == key)
         assert list(elements) == [n for n, _ in rows]
-    got = [row[:-1] for row in got]
+    # Groups that waited in a temporary file come later.
+    got = sorted((row[:-1] for row in got), key=repr)
+    want.sort(key=repr)
     at = 4 if plain else 5
     assert [r[:at] + r[at + 1:] for r in got] == [r[:at] + r[at + 1:] for r in want]
     assert all(a[at] == b[at] or abs(a[at] - b[at]) < Decimal("1e-12") for a, b in zip(got, want, strict=True))
