@@ -17,7 +17,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 sys.path.insert(0, str(Path(__file__).parent / "tools"))
-from bundle import bundle  # noqa: E402
+from bundle import bundle
 
 BUILD = os.environ.get("TUSK_BUILD", "plain")
 FLAGS = {

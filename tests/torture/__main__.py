@@ -25,10 +25,10 @@ import psutil
 import psycopg
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from servers import oracle_programs  # noqa: E402
+from servers import oracle_programs
 
-from tests.torture import load, verify  # noqa: E402
-from tusk.cli.server import Server  # noqa: E402
+from tests.torture import load, verify
+from tusk.cli.server import Server
 
 SETTINGS = {
     "fsync": "off",                 # no power is cut here, and the disk would be all that is measured
@@ -47,7 +47,9 @@ SIGNS_OF_BUGS = re.compile(
     r"PANIC|Traceback \(most|signal (?:6|7|8|11)\b|TRAP:|XX000|XX001|XX002|invalid page|leak|could not (?:read|open)|"
     r"unexpected|corrupt"
 )
-HARMLESS = re.compile(r"terminated by signal 9|unexpected EOF|because of unexpected SIGQUIT|unexpected postmaster exit|immediate shutdown")
+HARMLESS = re.compile(
+    "terminated by signal 9|unexpected EOF|because of unexpected SIGQUIT|unexpected postmaster exit|immediate shutdown"
+)
 
 
 class Torture:

@@ -101,7 +101,7 @@ def worker_available() -> bool:
     slots = workers()
     free = sum(slot.state == FREE for slot in slots)
     reserved = max(0, len(slots) - int(settings.autovacuum_max_workers))
-    return free > reserved
+    return bool(free > reserved)
 
 
 def recalculate_balance() -> None:

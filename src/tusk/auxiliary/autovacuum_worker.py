@@ -128,7 +128,7 @@ class Worker:
         )
 
     def _find_due(self) -> tuple[list[int], dict[int, Any], list[int]]:
-        """Tables that are due, TOAST tables after all others; the table of each TOAST table; forgotten temporary ones."""
+        """Tables that are due, TOAST tables last; the table of each TOAST table; forgotten temporary tables."""
         rows = [row for row in scan_rows("pg_class") if row.relkind in "rmt"]
         due: list[int] = []
         orphans: list[int] = []

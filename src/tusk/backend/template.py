@@ -1,11 +1,11 @@
 """The session template: a process that holds warm caches and forks the backends, for the postmaster and ahead of time.
 
 It has no client and, between its turns of preparing, no process slot and no lock. What most sessions need (descriptors
-and rows of the catalogs, plans of statements that come in every session) it looks up once, for the database and role that
-connect most; a fork inherits it together with the place in the invalidation queue up to which it is right.
+and rows of the catalogs, plans of statements that come in every session) it looks up once, for the database and role
+that connect most; a fork inherits it together with the place in the invalidation queue up to which it is right.
 
-A fork of it is a spare backend: it waits for one accepted socket, which the postmaster puts into a queue that all spares
-read, serves that client and ends. A closed queue ends the idle spares.
+A fork of it is a spare backend: it waits for one accepted socket, which the postmaster puts into a queue that all
+spares read, serves that client and ends. A closed queue ends the idle spares.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ READY, FORKED = b"R", b"F"
 def main(
     channel: socket.socket, queue: socket.socket, rules: Sequence[HbaLine], mappings: Sequence[IdentLine]
 ) -> None:
-    """Serve the postmaster's requests on ``channel`` until it closes it. Returns in forked backends too, at their end."""
+    """Serve the postmaster's requests on ``channel`` until that is closed. Returns in forked backends too, at their end."""
     for number in (signal.SIGINT, signal.SIGUSR2, signal.SIGALRM, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     _interrupts.install_signal(signal.SIGTERM, "exit", 0)

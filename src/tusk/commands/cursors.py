@@ -82,7 +82,7 @@ def _plan_once(query: Any, context: UtilityContext, options: int) -> Any:
 
 @provide("cursor_row")
 def cursor_row(name: str, relation: int) -> Any:
-    """The TID of the relation's row that a cursor stands on, None if that is an outer join's nothing (execCurrentOf)."""
+    """The TID of the relation's row that a cursor stands on, None if that is an outer join's nothing."""
     portal = services.call("session").portals.find(name)
     if portal is None:
         raise SqlError(errcode.UNDEFINED_CURSOR, f'cursor "{name}" does not exist')

@@ -27,7 +27,8 @@ def check_date_style(value: Any, _source: Any) -> str:
             errcode.INVALID_PARAMETER_VALUE, f'invalid value for parameter "DateStyle": "{value}"',
             detail="List syntax is invalid.",
         )
-    for word in (part[1:-1].lower() if part[0] == part[-1] == '"' and len(part) > 1 else part.lower() for part in words):
+    for part in words:
+        word = (part[1:-1] if part[0] == part[-1] == '"' and len(part) > 1 else part).lower()
         if word == "default":
             style, order = "ISO", "MDY"
         elif word in _STYLES:

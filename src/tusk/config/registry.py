@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from enum import Enum, IntEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tusk.config.effects import warn_if_without_effect
 from tusk.config.parameters import REPORTED, Parameter, Value, parameter, parameters
@@ -99,6 +99,9 @@ class Settings:
         self.custom = {}
         for item in parameters():
             setattr(self, item.name, item.boot_value)
+
+    if TYPE_CHECKING:
+        def __setattr__(self, name: str, value: Any) -> None: ...
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"unknown setting {name}")

@@ -30,7 +30,7 @@ from tusk.postmaster import lockfile
 from tusk.postmaster.kinds import KINDS, ExitPolicy
 from tusk.postmaster.launch import fork_child
 from tusk.postmaster.logging_collector import LoggingCollector
-from tusk.postmaster.settings import settle_shared_memory_size
+from tusk.postmaster.settings import settle_shared_memory_size, warn_of_settings_without_effect
 from tusk.postmaster.sockets import Listeners
 from tusk.postmaster.spares import Spares
 from tusk.stats import session_info

@@ -38,7 +38,7 @@ def check_settings() -> None:
 
 
 def warn_of_settings_without_effect() -> None:
-    """At start and at reload: a WARNING in the log for each setting of the files or the command line that does nothing."""
+    """At start and at reload: a WARNING for each setting of the files or the command line that does nothing."""
     for name in WITHOUT_EFFECT:
         item = parameter(name)
         if item is not None and option_source(name) in (Source.FILE, Source.ARGV):

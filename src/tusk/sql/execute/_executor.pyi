@@ -27,7 +27,14 @@ class Executor:
     columns: list[Any]
     running: bool
     finished: bool
-    def __init__(self, stmt: Any, source_text: str = ..., scrollable: bool = ...) -> None: ...
+    current: list[Any]
+    def __init__(
+        self,
+        stmt: Any,
+        source_text: str = ...,
+        scrollable: bool = ...,
+        row_ids: list[Any] | None = ...,
+    ) -> None: ...
     def start(
         self,
         params: Any = ...,
