@@ -4,8 +4,8 @@
 
 A process that forks for each connection pays for every mapping that the fork copies, and two hundred shared libraries
 are most of them. Each object's init function gets a name of its own; a table of them is the extension module
-`tusk._bundle` (see src/tusk/cli/bundled.py). The table also tells by time and size which file each module was linked from, so that a
-module that was built again since then is loaded from its own file.
+`tusk._bundle` (see src/tusk/cli/bundled.py). The table also tells by time and size which file each module was linked
+from, so that a module that was built again since then is loaded from its own file.
 """
 
 from __future__ import annotations

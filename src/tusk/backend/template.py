@@ -48,7 +48,7 @@ READY, FORKED = b"R", b"F"
 def main(
     channel: socket.socket, queue: socket.socket, rules: Sequence[HbaLine], mappings: Sequence[IdentLine]
 ) -> None:
-    """Serve the postmaster's requests on ``channel`` until that is closed. Returns in forked backends too, at their end."""
+    """Serve the postmaster's requests on ``channel`` until it closes. Returns in forked backends too, at their end."""
     for number in (signal.SIGINT, signal.SIGUSR2, signal.SIGALRM, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     _interrupts.install_signal(signal.SIGTERM, "exit", 0)
