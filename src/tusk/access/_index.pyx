@@ -36,7 +36,6 @@ cdef class IndexScan:
         self.snapshot = snapshot
         self.ignore_killed_tuples = True
         self.fetch = IndexFetch(heap) if heap is not None else None
-        index.counts.index_scans += 1
         return 0
 
     cdef int set_keys(self, const ScanKeyData *keys, int nkeys) except -1:
@@ -155,7 +154,10 @@ cdef HeapTupleData *index_fetch_heap(IndexScan scan) except? NULL:
     cdef bint found = scan.fetch.fetch(&scan.heaptid, scan.snapshot, scan.ignore_killed_tuples)
     if scan.ignore_killed_tuples:
         scan.kill_prior_tuple = scan.fetch.all_dead
-    return &scan.fetch.tup if found else NULL
+    if not found:
+        return NULL
+    scan.index.counts.tuples_fetched += 1
+    return &scan.fetch.tup
 
 
 cdef HeapTupleData *index_getnext(IndexScan scan, bint backward) except? NULL:

@@ -5,6 +5,7 @@ from libc.stdint cimport int16_t, int32_t, uint8_t, uint32_t, uint64_t
 from tusk._types cimport BlockNumber, Oid, RelFileLocator
 from tusk.access._compare cimport Comparator
 from tusk.access._tupdesc cimport TupleDesc
+from tusk.stats._pending cimport RelationCounts
 
 cdef enum:                          # IndexedAttribute.kinds
     ATTR_HOT_BLOCKING = 1           # in an index that needs an entry for each new value
@@ -24,21 +25,8 @@ cdef struct IndexKey:               # one key column of an index
     int16_t attnum                  # heap attribute; 0 for an expression
     Comparator cmp                  # support function 1 for (opcintype, opcintype)
 
-cdef struct RelationCounts:         # this process's, ever growing; `stats` takes the differences
-    uint64_t seq_scans
-    uint64_t index_scans
-    uint64_t tuples_returned
-    uint64_t tuples_fetched
-    uint64_t tuples_inserted
-    uint64_t tuples_updated
-    uint64_t tuples_hot_updated
-    uint64_t tuples_newpage_updated
-    uint64_t tuples_deleted
-    uint64_t blocks_fetched
-    uint64_t blocks_hit
-
 cdef class Relation:
-    cdef RelationCounts counts
+    cdef RelationCounts *counts             # of this relation and process; never NULL
     cdef public Oid rd_id
     cdef RelFileLocator rd_locator
     cdef public int rd_backend              # -1, or the owner's number when temporary

@@ -8,6 +8,8 @@ from libc.stdlib cimport calloc, free
 from tusk._types cimport InvalidBlockNumber, Oid
 from tusk.access._compare cimport Comparator, lookup_comparator
 from tusk.access._tupdesc cimport TupleDesc
+from tusk.stats._pending cimport (
+    discarded_counts, leave_relation_counts, set_counts_locator, use_relation_counts)
 from tusk.wal._xlog cimport xlog_is_needed, xlog_logical_info_active
 
 
@@ -15,6 +17,7 @@ cdef class Relation:
     """``Relation(oid, (spc, db, relnumber), name, desc, relkind="r", relpersistence="p", ...)``."""
 
     def __cinit__(self):
+        self.counts = &discarded_counts
         self.rd_backend = -1
         self.target_block = InvalidBlockNumber
         self.am_block = InvalidBlockNumber
@@ -49,8 +52,11 @@ cdef class Relation:
         self.form = form
         if relkind == "i":
             self.fillfactor = 90
+        if self.rd_locator.relNumber != 0 or relkind == "p":
+            self.counts = use_relation_counts(oid, self.is_shared, &self.rd_locator)
 
     def __dealloc__(self):
+        leave_relation_counts(self.counts)
         free(self.indexed_attrs)
         free(self.keys)
 
@@ -64,6 +70,7 @@ cdef class Relation:
         self.rd_locator.spcOid = spc
         self.rd_locator.dbOid = db
         self.rd_locator.relNumber = relnumber
+        set_counts_locator(self.counts, &self.rd_locator)
         self.target_block = InvalidBlockNumber
         self.am_block = InvalidBlockNumber
         self.am_cache = None

@@ -10,6 +10,7 @@ import time
 from tusk.auxiliary import common
 from tusk.config import settings
 from tusk.memory import _interrupts, _latch
+from tusk.stats import _pending, _store
 from tusk.stats.backend_types import BackendType
 from tusk.storage import _checkpoint as buffer_writer
 from tusk.storage import _smgr, _sync
@@ -18,6 +19,7 @@ from tusk.wal import _xlog, _xlogctl, hooks
 WAIT_BGWRITER_HIBERNATE = 0x05000002
 WAIT_BGWRITER_MAIN = 0x05000003
 HIBERNATE_FACTOR = 50
+_BGWRITER_STATISTICS = 8
 SNAPSHOT_INTERVAL_SECONDS = 15.0
 
 
@@ -40,6 +42,15 @@ class _RunningTransactionsLog:
         self.last_time = now
 
 
+def _count(stats: dict[str, int]) -> None:
+    """Report a round (PgStat_BgWriterStats); the shared counters are left alone when nothing happened."""
+    if any(stats.values()):
+        _store.add_fixed(
+            _BGWRITER_STATISTICS,
+            [(0, stats["buffers_clean"]), (1, stats["maxwritten_clean"]), (2, stats["buffers_alloc"])],
+        )
+
+
 def main() -> None:
     """Main function of the process; returns when it was asked to stop."""
     common.begin("bgwriter", BackendType.BG_WRITER, {signal.SIGTERM: "shutdown"}, forward_syncs=True)
@@ -49,8 +60,10 @@ def main() -> None:
     while True:
         common.reload_if_asked()
         if _interrupts.peek("ShutdownRequest"):
+            _pending.flush(True)
             return
         idle = bool(common.guarded(buffer_writer.bgwriter_round))
+        _count(buffer_writer.take_stats())
         done = _sync.checkpoint_counters()[1]
         if done != checkpoints_done:
             # Files of dropped relations must not be kept open for ever.

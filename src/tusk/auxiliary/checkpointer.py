@@ -12,6 +12,7 @@ from tusk.auxiliary import common, resource_managers
 from tusk.config import settings
 from tusk.errors import Severity, report
 from tusk.memory import _interrupts, _procsignal
+from tusk.stats import _pending, statsfile
 from tusk.stats.backend_types import BackendType
 from tusk.storage import _smgr, _sync
 from tusk.wal import _xlog, _xlogctl, checkpoint, startup
@@ -51,6 +52,8 @@ def main() -> None:
     while not _interrupts.peek("ShutdownRequest"):
         _sync.absorb_sync_requests()
         common.sleep(-1, WAIT_CHECKPOINTER_SHUTDOWN)
+    _pending.flush(True)
+    statsfile.write()
 
 
 def _shut_down_wal() -> None:
@@ -80,10 +83,10 @@ class _Loop:
         """Flags of the checkpoint to make now, None if there is none to make."""
         requested = _sync.checkpoint_counters()[3]
         if self.seconds_left() <= 0:
-            checkpoint.totals.num_timed += 1
+            checkpoint.count((checkpoint.NUM_TIMED, 1))
             return checkpoint.CHECKPOINT_CAUSE_TIME
         if requested:
-            checkpoint.totals.num_requested += 1
+            checkpoint.count((checkpoint.NUM_REQUESTED, 1))
             return 0
         return None
 
@@ -109,7 +112,7 @@ class _Loop:
         checkpoint.Schedule.begin()
         try:
             if checkpoint.create_checkpoint(flags):
-                checkpoint.totals.num_performed += 1
+                checkpoint.count((checkpoint.NUM_PERFORMED, 1))
         except Exception as error:
             checkpoint.Schedule.end()
             self._finish(False)

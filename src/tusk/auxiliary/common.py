@@ -11,7 +11,7 @@ from tusk.config.files import load_config_files
 from tusk.errors import Panic, SqlError, errcode
 from tusk.memory import _interrupts, _latch, _lwlock, _process, _procsignal, _wait
 from tusk.memory._critical import critical_count
-from tusk.stats import _activity, serverlog
+from tusk.stats import _activity, _pending, serverlog
 from tusk.stats.backend_types import BackendType
 from tusk.storage import _buffer, _smgr, _sync
 from tusk.wal import _insert, _xlogctl
@@ -65,7 +65,8 @@ def reload_if_asked() -> bool:
 
 
 def sleep(timeout_ms: int, wait_event: int) -> int:
-    """Wait on the latch; leaves the process if the postmaster is gone."""
+    """Wait on the latch, having flushed what was counted; leaves the process if the postmaster is gone."""
+    _pending.flush()
     mask = _latch.wait(timeout_ms, wait_event)
     _latch.reset()
     if mask & _latch.POSTMASTER_DEATH:

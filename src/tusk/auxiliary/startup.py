@@ -5,7 +5,7 @@ import signal
 
 from tusk.auxiliary import common, resource_managers
 from tusk.memory import _interrupts, _procsignal
-from tusk.stats import title
+from tusk.stats import _pending, title
 from tusk.stats.backend_types import BackendType
 from tusk.wal import startup as wal_startup
 
@@ -20,6 +20,7 @@ def main() -> None:
     )
     wal_startup.set_title_hook(lambda name: title.set_title(f"recovering {name}"))
     wal_startup.startup()
+    _pending.flush(True)
 
 
 def _serve_interrupts() -> None:

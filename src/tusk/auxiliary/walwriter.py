@@ -9,6 +9,7 @@ import signal
 from tusk.auxiliary import common
 from tusk.config import settings
 from tusk.memory import _interrupts
+from tusk.stats import _pending
 from tusk.stats.backend_types import BackendType
 from tusk.wal import _xlog
 
@@ -31,6 +32,7 @@ def main() -> None:
             _xlog.set_walwriter_sleeping(hibernating)
         common.reload_if_asked()
         if _interrupts.peek("ShutdownRequest"):
+            _pending.flush(True)
             return
         busy = common.guarded(_xlog.background_flush)
         left = LOOPS_UNTIL_HIBERNATE if busy else max(0, left - 1)

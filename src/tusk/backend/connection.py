@@ -16,10 +16,12 @@ from tusk.memory import wait_events
 from tusk.memory._interrupts import check as check_for_interrupts
 from tusk.memory._latch import reset as reset_latch
 from tusk.memory._latch import wait as wait_latch
+from tusk.stats._activity import late_flush, late_flush_wanted
 
 CLIENT_READ, CLIENT_WRITE = wait_events.by_name["ClientRead"], wait_events.by_name["ClientWrite"]
 
-READABLE, WRITEABLE, POSTMASTER_DEATH = 2, 4, 16
+READABLE, WRITEABLE, TIMEOUT, POSTMASTER_DEATH = 2, 4, 8, 16
+IDLE_FLUSH_MS = 10000           # idle for so long, a session flushes the statistics that it has kept back
 _SEND_THRESHOLD = 8192
 _RECEIVE_SIZE = 65536
 
@@ -79,10 +81,14 @@ class ClientConnection:
             timeout_ms = int((self.deadline - time.monotonic()) * 1000)
             if timeout_ms <= 0:
                 raise AuthenticationTimeout
+        elif events == READABLE and late_flush_wanted():
+            timeout_ms = IDLE_FLUSH_MS
         wanted_event = CLIENT_READ if events == READABLE else CLIENT_WRITE
         happened = wait_latch(timeout_ms, wanted_event, self.fileno, events == READABLE, events == WRITEABLE)
         if happened & POSTMASTER_DEATH:
             raise Fatal(errcode.ADMIN_SHUTDOWN, "terminating connection due to unexpected postmaster exit")
+        if happened & TIMEOUT and self.deadline is None:
+            late_flush()
         reset_latch()
         check_for_interrupts()
 

@@ -43,7 +43,7 @@ from tusk.config.registry import take_changed_reported
 from tusk.errors import Fatal, Message, Panic, Severity, SqlError, errcode, report, set_report_sink
 from tusk.memory import _interrupts, _process, _procsignal
 from tusk.sql.parse import parse
-from tusk.stats import _activity, serverlog, session_info, title
+from tusk.stats import _activity, _pending, serverlog, session_info, title
 from tusk.stats.backend_types import BackendType
 from tusk.storage import _sync
 from tusk.transaction import _procarray, xact
@@ -113,6 +113,7 @@ def run(
         connection_log.log_received(info.remote_host, port)
         _serve(connection, host, port, refusal, rules, mappings, timings)
     except (BadStartup, ConnectionLost) as lost:
+        _pending.note_session_end(_pending.ENDED_ABANDONED)
         if isinstance(lost, ConnectionLost) and info.user:
             report(Severity.LOG, str(lost), sqlstate=errcode.CONNECTION_FAILURE)
     except AuthenticationTimeout:
@@ -123,6 +124,8 @@ def run(
         # Before the command loop there is no lesser way to fail than to end.
         _say_and_exit(connection, _as_fatal(error))
     except (Fatal, Panic) as error:
+        killed = error.sqlstate == errcode.ADMIN_SHUTDOWN
+        _pending.note_session_end(_pending.ENDED_KILLED if killed else _pending.ENDED_FATAL)
         _say_and_exit(connection, error)
     finally:
         _release(connection)
@@ -190,6 +193,7 @@ def _serve(
     _activity.set_identity(identity.database_id, identity.authenticated_user_id)
     _apply_startup_settings(packet)
     xact.commit_transaction_command()
+    _pending.begin_session()
     session = Session(connection)
     if not has_stored_settings and not packet.options and packet.settings.keys() <= _PLAIN_SETTINGS:
         _inherit_statements(session)

@@ -34,6 +34,7 @@ from tusk.catalog.objectaddress import ObjectAddress
 from tusk.catalog.rows import PgAttrdef, PgAttribute, PgClass, PgConstraint
 from tusk.catalog.session import session
 from tusk.errors import SqlError, errcode
+from tusk.stats import _pending as statistics
 from tusk.transaction import _pending
 
 HEAP_TABLE_AM_OID = 2
@@ -281,6 +282,7 @@ def create_relation(
     if stored:
         if mapped:
             relmap.update(relid, relid, shared, True)
+        statistics.created(statistics.RELATION, 0 if shared else session.database_id, relid)
         _pending.create_storage(locator_of(row), persistence)
         if persistence == "u" and relkind in "rtm":
             _pending.create_fork(locator_of(row), 3, True)
@@ -592,6 +594,7 @@ def drop_relation(relid: int) -> None:
         )
     if row.relkind in STORED_KINDS:
         _pending.drop_storage(rel.locator, rel.rd_backend)
+    statistics.dropped(statistics.RELATION, 0 if rel.is_shared else session.database_id, relid)
     relation_close(rel, 0)
     if row.relispartition:
         for parent in scan_rows("pg_inherits", inhrelid=relid):

@@ -27,6 +27,8 @@ from tusk.catalog.objectaddress import ObjectAddress
 from tusk.catalog.rows import PgAttribute, PgClass, PgIndex
 from tusk.catalog.session import session
 from tusk.errors import SqlError, errcode
+from tusk.stats import _pending as statistics
+from tusk.stats import progress
 from tusk.transaction import _pending
 
 BTREE_AM_OID = 403
@@ -174,6 +176,7 @@ def create_index(
             )
         )  # fmt: skip
         if not partitioned:
+            statistics.created(statistics.RELATION, 0 if table.relisshared else session.database_id, index_oid)
             _pending.create_storage(locator_of(row), table.relpersistence)
             if table.relpersistence == "u":
                 _pending.create_fork(locator_of(row), 3, True)
@@ -246,6 +249,12 @@ def build(heap_oid: int, index_oid: int) -> None:
     """Fill an index from its table and note the sizes (index_build)."""
     heap = relation_open(heap_oid, 0)
     index = relation_open(index_oid, 8)
+    if progress.current_command() == progress.COMMAND_CREATE_INDEX:
+        at = progress.CreateIndex
+        progress.update_multi({
+            at.INDEX_OID: index_oid, at.PHASE: progress.CreateIndexPhase.BUILD, at.SUBPHASE: 1, at.TUPLES_DONE: 0,
+            at.TUPLES_TOTAL: 0, at.SCAN_BLOCKS_DONE: 0, at.SCAN_BLOCKS_TOTAL: 0,
+        })
     try:
         heap_tuples, index_tuples, broken_hot_chain = index_build(heap, index)
         if index.persistence == "u":
@@ -313,6 +322,7 @@ def drop_index(address: ObjectAddress, _flags: int) -> None:
             )
         if row.relkind == "i":
             _pending.drop_storage(index.locator, index.rd_backend)
+        statistics.dropped(statistics.RELATION, 0 if index.is_shared else session.database_id, oid)
     finally:
         relation_close(index, 0)
         relation_close(heap, 0)

@@ -33,6 +33,7 @@ from tusk.sql import analyze, execute, plan, rewrite
 from tusk.sql.analyze.relations import relation_info
 from tusk.sql.nodes import RawStmt, enums
 from tusk.sql.rewrite.defaults import column_default
+from tusk.stats import progress
 from tusk.transaction import _snapshot as snapshots
 from tusk.transaction import xact
 from tusk.types.codec import codec_for
@@ -40,6 +41,7 @@ from tusk.types.encoding import _convert, encoding_number
 
 AccessShareLock, RowExclusiveLock = 1, 3
 _READ_FILES, _WRITE_FILES, _EXECUTE = 4569, 4570, 4571
+_TYPE_FILE, _TYPE_PROGRAM, _TYPE_PIPE = 1, 2, 3     # pg_stat_progress_copy.type
 _SIGNATURE = b"PGCOPY\n\xff\r\n\x00"
 _CHUNK = 1 << 18
 
@@ -371,7 +373,10 @@ def _copy_from(statement: Any, options: Options, context: UtilityContext) -> int
                 )
             insert_options |= INSERT_FROZEN
         with _active_snapshot(), _source(statement, options, context, len(columns)) as read:
-            return _load(rel, columns, options, statement, context, read, insert_options)
+            tracker = _Progress(relid, statement, is_from=True)
+            loaded = _load(rel, columns, options, statement, context, tracker.reader(read), insert_options, tracker)
+            tracker.end()
+            return loaded
     finally:
         relation_close(rel, 0)
 
@@ -405,7 +410,7 @@ def _check_target(rel: Any) -> None:
 
 def _load(
     rel: Any, columns: list[Any], options: Options, statement: Any, context: UtilityContext,
-    read: Callable[[], bytes | None], insert_options: int,
+    read: Callable[[], bytes | None], insert_options: int, tracker: _Progress,
 ) -> int:  # fmt: skip
     writer = RowWriter(rel, insert_options)
     try:
@@ -431,7 +436,7 @@ def _load(
             where = compiler.compile(_where(rel, statement.whereClause, context))
         writer.prepare()
         if options.binary:
-            return _load_binary(writer, columns, defaults, where, read)
+            return _load_binary(writer, columns, defaults, where, read, tracker)
         rejected = _Rejections(options, rel.name)
         conversion = _conversion(options)
         parser = CopyParser(
@@ -446,6 +451,7 @@ def _load(
         try:
             while (data := read()) is not None:
                 parser.feed(data)
+                tracker.rows(writer.processed, parser.excluded, parser.skipped)
             parser.finish()
             nrows = writer.finish()
         except SqlError as error:
@@ -455,6 +461,53 @@ def _load(
         return int(nrows)
     finally:
         writer.close()
+
+
+class _Progress:
+    """What pg_stat_progress_copy shows of one COPY."""
+
+    def __init__(self, relid: int, statement: Any, *, is_from: bool) -> None:
+        progress.start_command(progress.COMMAND_COPY, relid)
+        size = 0
+        if statement.is_program:
+            channel = _TYPE_PROGRAM
+        elif statement.filename is not None:
+            channel = _TYPE_FILE
+            size = os.stat(statement.filename).st_size if is_from else 0
+        else:
+            channel = _TYPE_PIPE
+        progress.update_multi({
+            progress.Copy.COMMAND: 1 if is_from else 2, progress.Copy.TYPE: channel, progress.Copy.BYTES_TOTAL: size
+        })
+
+    def reader(self, read: Callable[[], bytes | None]) -> Callable[[], bytes | None]:
+        """The same source, its bytes counted."""
+
+        def counted() -> bytes | None:
+            data = read()
+            if data is not None:
+                progress.incr_param(progress.Copy.BYTES_PROCESSED, len(data))
+            return data
+
+        return counted
+
+    def writer(self, write: Callable[[bytes], None]) -> Callable[[bytes], None]:
+        """The same sink, its bytes counted."""
+
+        def counted(data: bytes) -> None:
+            write(data)
+            progress.incr_param(progress.Copy.BYTES_PROCESSED, len(data))
+
+        return counted
+
+    def rows(self, processed: int, excluded: int = 0, skipped: int = 0) -> None:
+        """So many rows so far: copied, left out by WHERE, left out for their errors."""
+        at = progress.Copy
+        progress.update_multi({at.TUPLES_PROCESSED: processed, at.TUPLES_EXCLUDED: excluded, at.TUPLES_SKIPPED: skipped})
+
+    def end(self) -> None:
+        """Done; where it fails, the abort of the transaction says so."""
+        progress.end_command()
 
 
 class _Rejections:
@@ -525,8 +578,9 @@ def _where(rel: Any, raw: Any, context: UtilityContext) -> Any:
 
 
 def _load_binary(
-    writer: Any, columns: list[Any], defaults: list[Any], where: Any, read: Callable[[], bytes | None]
-) -> int:
+    writer: Any, columns: list[Any], defaults: list[Any], where: Any, read: Callable[[], bytes | None],
+    tracker: _Progress,
+) -> int:  # fmt: skip
     """Binary rows, one by one through the codecs."""
     if defaults or where is not None:
         raise feature_not_supported("COPY FROM in binary format with defaults of columns left out or WHERE")
@@ -566,6 +620,7 @@ def _load_binary(
                 raise SqlError(errcode.BAD_COPY_FILE_FORMAT, "unexpected EOF in COPY data")
             values[row.attnum - 1] = codec.receive(data, row.atttypmod)
         writer.add_values(values)
+        tracker.rows(writer.processed)
     return int(writer.finish())
 
 
@@ -654,6 +709,7 @@ def _check_program(process: Any, command: str) -> None:
 def _copy_to(statement: Any, options: Options, context: UtilityContext) -> int:
     text, location, length = context.query_text, context.statement_location, context.statement_length
     names: list[str] | None = None
+    relid = 0
     if statement.relation is not None:
         relid = range_var_get_relid(statement.relation, AccessShareLock)
         columns = _columns(relid, statement.attlist)
@@ -689,7 +745,12 @@ def _copy_to(statement: Any, options: Options, context: UtilityContext) -> int:
     try:
         snapshots.update_active_command_id()
         with _sink(statement, options, context, len(names)) as write:
-            return _unload(executor, names, options, forced, write, statement.filename is None)
+            tracker = _Progress(relid, statement, is_from=False)
+            unloaded = _unload(
+                executor, names, options, forced, tracker.writer(write), statement.filename is None, tracker
+            )
+            tracker.end()
+            return unloaded
     finally:
         snapshots.pop_active()
 
@@ -726,8 +787,8 @@ def _check_copyable(relid: int) -> None:
 
 def _unload(
     executor: Any, names: list[str], options: Options, forced: list[int], write: Callable[[bytes], None],
-    framed: bool,
-) -> int:
+    framed: bool, tracker: _Progress,
+) -> int:  # fmt: skip
     types = [column.type_oid for column in executor.columns]
     conversion = _conversion(options)
     if options.binary:
@@ -754,6 +815,7 @@ def _unload(
             else:
                 nrows += batch.nsel if hasattr(batch, "nsel") else len(batch)
                 write(formatter.format_batch(batch))
+            tracker.rows(nrows)
         executor.finish()
     finally:
         executor.end()

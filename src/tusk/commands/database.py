@@ -34,6 +34,7 @@ from tusk.commands import _database
 from tusk.commands.utility import UtilityContext, utility
 from tusk.errors import Severity, SqlError, errcode, report
 from tusk.memory import _interrupts
+from tusk.stats import _pending as statistics
 from tusk.storage._sync import forget_database_sync_requests
 from tusk.transaction import _procarray, _xact
 from tusk.wal import _xlog, checkpoint
@@ -427,6 +428,7 @@ def drop_database(statement: Any, context: UtilityContext) -> str | None:
         row = lookup(c.DATABASEOID, row.oid)
     _xlog.flush(_xlog.insert_lsn())
     delete_row(row)
+    statistics.dropped(statistics.DATABASE, row.oid, 0)
     _database.drop_buffers(row.oid)
     forget_database_sync_requests(row.oid)
     # Others may have the files open for writing what the checkpointer was told of: let it finish.

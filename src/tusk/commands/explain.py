@@ -14,12 +14,14 @@ from tusk.catalog import cache as c
 from tusk.catalog.cache import lookup
 from tusk.commands.destination import ResultColumn, send_rows
 from tusk.commands.explain_nodes import NodeWriter
+from tusk.commands.explain_usage import usage_lines, usage_properties
 from tusk.commands.options import boolean_of, position, string_of
 from tusk.commands.utility import UtilityContext, describes_rows, utility
 from tusk.errors import SqlError, errcode, feature_not_supported
 from tusk.sql import analyze, execute, plan, rewrite
 from tusk.sql.nodes import RawStmt, enums
 from tusk.sql.nodes.base import copy_tree
+from tusk.stats._usage import Usage
 from tusk.transaction import _snapshot as snapshots
 
 JSON, TEXT = 114, 25
@@ -33,6 +35,7 @@ class Options:
     verbose: bool = False
     costs: bool = True
     buffers: bool = False
+    wal: bool = False
     timing: bool = True
     summary: bool | None = None
     settings: bool = False
@@ -60,7 +63,9 @@ def read_options(items: list[Any], context: Any) -> Options:
                 timing_set = True
             case "summary":
                 options.summary = boolean_of(item)
-            case "settings" | "memory" | "wal" | "serialize" as name:
+            case "wal":
+                options.wal = boolean_of(item)
+            case "settings" | "memory" | "serialize" as name:
                 if item.arg is None or string_of(item).lower() not in ("off", "false", "none"):
                     raise feature_not_supported(f"EXPLAIN option {name.upper()}")
             case "generic_plan":
@@ -80,6 +85,8 @@ def read_options(items: list[Any], context: Any) -> Options:
                     errcode.SYNTAX_ERROR, f'unrecognized EXPLAIN option "{name}"',
                     position=position(context, item.location) if context is not None else 0,
                 )
+    if options.wal and not options.analyze:
+        raise SqlError(errcode.INVALID_PARAMETER_VALUE, "EXPLAIN option WAL requires ANALYZE")
     if timing_set and options.timing and not options.analyze:
         raise SqlError(errcode.INVALID_PARAMETER_VALUE, "EXPLAIN option TIMING requires ANALYZE")
     if options.generic_plan and options.analyze:
@@ -146,14 +153,17 @@ def _one(query: Any, options: Options, context: UtilityContext) -> tuple[list[st
             return [text], {"Utility Statement": text}
     if into is not None and options.analyze:
         raise feature_not_supported("EXPLAIN ANALYZE CREATE TABLE AS")
+    usage = Usage()
+    usage.begin()
     started = time.perf_counter()
     planned = plan.plan(query, context.query_text, 0, None if options.generic_plan else context.parameters)
     planning_ms = (time.perf_counter() - started) * 1000
-    return explain_plan(planned, options, context.query_text, context.parameters, planning_ms)
+    usage.end()
+    return explain_plan(planned, options, context.query_text, context.parameters, planning_ms, usage)
 
 
 def explain_plan(
-    planned: Any, options: Options, text: str, parameters: Any, planning_ms: float | None
+    planned: Any, options: Options, text: str, parameters: Any, planning_ms: float | None, planning: Usage | None = None
 ) -> tuple[list[str], Any]:
     """The text and the JSON document of one plan, which is run for ANALYZE (ExplainOnePlan)."""
     executor = execute.Executor(planned, text)
@@ -180,6 +190,11 @@ def explain_plan(
         tree = writer.top()
     lines = writer.text(tree)
     document: dict[str, Any] = {"Plan": writer.document(tree)}
+    if options.buffers and planning is not None:
+        shown = usage_lines(planning, buffers=True, wal=False)
+        if shown:
+            lines += ["Planning:", *(f"  {line}" for line in shown)]
+        document["Planning"] = usage_properties(planning, buffers=True, wal=False)
     if options.summary and planning_ms is not None:
         lines.append(f"Planning Time: {planning_ms:.3f} ms")
         document["Planning Time"] = round(planning_ms, 3)

@@ -10,9 +10,11 @@ from tusk.catalog import cache as c
 from tusk.catalog.cache import lookup
 from tusk.catalog.identifiers import quote_identifier
 from tusk.catalog.namespace import get_namespace_name
+from tusk.commands.explain_usage import usage_lines, usage_properties
 from tusk.sql.deparse.plans import PlanNames
 from tusk.sql.nodes import enums
 from tusk.sql.nodes.base import Node, walk
+from tusk.stats._usage import Usage
 
 _JOIN_WORDS = {
     enums.JOIN_INNER: "", enums.JOIN_LEFT: "Left", enums.JOIN_FULL: "Full", enums.JOIN_RIGHT: "Right",
@@ -46,6 +48,7 @@ class Entry:
     numbers: str = ""
     properties: list[tuple[str, Any, str | None]] = field(default_factory=list)
     children: list[Entry] = field(default_factory=list)
+    usage: Usage | None = None
 
 
 class NodeWriter:
@@ -112,6 +115,9 @@ class NodeWriter:
         self._label(entry, plan, kind)
         self._costs(entry, plan)
         self._properties(entry, plan, kind, ancestors)
+        if self.options.analyze and (self.options.buffers or self.options.wal):
+            state = self.states.get(id(plan))
+            entry.usage = state.instrument.buffers if state is not None and state.instrument is not None else Usage()
         self._below(entry, plan, kind, [plan, *ancestors])
         return entry
 
@@ -488,6 +494,11 @@ class NodeWriter:
             lines.append(f"{body}Disabled: true")
         for label, value, shown in entry.properties:
             lines.append(f"{body}{label}: {value if shown is None else shown}")
+        if entry.usage is not None:
+            lines += [
+                f"{body}{line}"
+                for line in usage_lines(entry.usage, buffers=self.options.buffers, wal=self.options.wal)
+            ]
         for child in entry.children:
             lines += self.text(child, child_indent, False)
         return lines
@@ -501,6 +512,8 @@ class NodeWriter:
                     result[f"{word.title()} Heap Blocks"] = number
             elif value is not None:
                 result[label] = value
+        if entry.usage is not None:
+            result |= usage_properties(entry.usage, buffers=self.options.buffers, wal=self.options.wal)
         if entry.children:
             result["Plans"] = [self.document(child) for child in entry.children]
         return result

@@ -36,6 +36,7 @@ from tusk.sql.analyze.expressions import transform_expr
 from tusk.sql.analyze.state import ExprKind
 from tusk.sql.nodes import enums, nodefuncs
 from tusk.sql.nodes.primitives import Var
+from tusk.stats import progress
 
 ShareLock = 5
 BTREE = 403
@@ -89,6 +90,19 @@ def define_index(
     expressions_cooked: bool = False,
 ) -> int:
     """Create an index from an IndexStmt; returns its OID, 0 where IF NOT EXISTS found one (DefineIndex)."""
+    progress.start_command(progress.COMMAND_CREATE_INDEX, relid)
+    progress.update_param(progress.CreateIndex.COMMAND, progress.CreateIndexCommand.CREATE)
+    oid = _define_index(
+        relid, statement, context, is_new_table=is_new_table, skip_build=skip_build,
+        expressions_cooked=expressions_cooked,
+    )
+    progress.end_command()
+    return oid
+
+
+def _define_index(
+    relid: int, statement: Any, context: Any, *, is_new_table: bool, skip_build: bool, expressions_cooked: bool
+) -> int:
     table = lookup(c.RELOID, relid)
     if table.relkind not in "rm":
         if table.relkind == "p":
@@ -111,6 +125,7 @@ def define_index(
             errcode.TOO_MANY_COLUMNS, f"cannot use more than {catalog_index.INDEX_MAX_KEYS} columns in an index"
         )
     method = _method(statement.accessMethod or "btree", statement, nkeys)
+    progress.update_param(progress.CreateIndex.ACCESS_METHOD_OID, method)
     columns = _columns(relid, statement, context, method, expressions_cooked)
     predicate = _predicate(relid, statement, context, expressions_cooked)
     name = statement.idxname or choose_index_name(

@@ -121,12 +121,15 @@ def empty_tables(relids: Sequence[int]) -> None:
             truncate_file(relid)
             if toast:
                 truncate_file(toast)
+                statistics.count_truncate(toast, False)
         else:
             new_file(relid)
             if toast:
                 relation_close(relation_open(toast, AccessExclusiveLock), 0)
                 new_file(toast)
                 build_indexes(toast, fresh=True)
+                statistics.count_truncate(toast, False)
         build_indexes(relid, fresh=not in_place)
+        statistics.count_truncate(relid, False)
         command_counter_increment()
 

@@ -15,10 +15,14 @@ from libc.string cimport memcpy, memset
 from tusk._types cimport Oid
 from tusk.memory._atomics cimport atomic_read_u32, atomic_write_u32, cpu_relax, read_barrier, write_barrier
 from tusk.memory._process cimport MyProc, MyProcNumber, proc_by_number, proc_count
+from tusk.stats._pending cimport database_counts, flush_stats
 
+from tusk.config import on_assign
 from tusk.config import settings as _settings
 from tusk.memory._process import _slot_counts
 from tusk.memory._segment import declare_area
+from tusk.stats import _pending
+from tusk.stats.backend_types import HAS_STATISTICS
 
 cdef extern from "<time.h>" nogil:
     ctypedef long time_t
@@ -46,6 +50,14 @@ STATE_NAMES = {
     STATE_DISABLED: "disabled",
 }
 
+cdef enum:
+    _IDLE = 2
+    _RUNNING = 3
+    _IN_TRANSACTION = 4
+    _FASTPATH = 5
+    _IN_ABORTED = 6
+    _DISABLED = 7
+
 cdef struct BackendStatus:
     uint32_t changecount
     int32_t procpid             # 0: entry is free
@@ -67,6 +79,8 @@ cdef struct BackendStatus:
 cdef BackendStatus *_entries = NULL
 cdef char *_activities = NULL
 cdef int _activity_size = 1024
+cdef bint _enabled = True           # track_activities
+cdef bint _late_flush_wanted = False
 
 
 def _size(settings: Any) -> int:
@@ -90,6 +104,14 @@ def _attach_activities(address: int) -> None:
 
 declare_area("Backend Status Array", _size, None, _attach)
 declare_area("Backend Activity Buffer", _activity_area_size, None, _attach_activities)
+
+
+def _set_enabled(value: bool) -> None:
+    global _enabled
+    _enabled = value
+
+
+on_assign("track_activities")(_set_enabled)
 
 
 cdef int64_t _now() noexcept nogil:
@@ -144,6 +166,7 @@ def begin_status(backend_type: int, client_address: str | None, client_port: int
     entry.appname[0] = 0
     _activities[MyProcNumber * _activity_size] = 0
     _end(entry)
+    _pending.begin_process(backend_type in HAS_STATISTICS)
 
 
 def end_status() -> None:
@@ -151,6 +174,7 @@ def end_status() -> None:
     cdef BackendStatus *entry = _mine()
     if entry == NULL:
         return
+    _pending.end_process()
     _begin(entry)
     entry.procpid = 0
     _end(entry)
@@ -188,12 +212,54 @@ def set_client_hostname(name: str) -> None:
 
 
 def report_activity(state: int, query: bytes | None) -> None:
-    """Change the state; a query (not None) also changes the text and query_start (pgstat_report_activity)."""
+    """Change the state; a query (not None) also changes the text and query_start (pgstat_report_activity).
+
+    Becoming idle is the time to flush what was counted.
+    """
     cdef BackendStatus *entry = _mine()
     cdef int64_t now
+    cdef int wanted = state
+    global _late_flush_wanted
     if entry == NULL:
         return
-    now = _now()
+    if not _enabled:
+        _report_disabled(entry)
+    else:
+        now = _now()
+        if entry.state == _RUNNING or entry.state == _FASTPATH:
+            database_counts.active_us += now - entry.state_start
+        elif entry.state == _IN_TRANSACTION or entry.state == _IN_ABORTED:
+            database_counts.idle_in_transaction_us += now - entry.state_start
+        _write_activity(entry, wanted, query, now)
+    if wanted == _IDLE:
+        _late_flush_wanted = flush_stats(False) != 0
+
+
+def late_flush_wanted() -> bool:
+    """Whether something was left to flush when the process became idle: `late_flush` should be called in some seconds."""
+    return _late_flush_wanted
+
+
+def late_flush() -> None:
+    """Flush what was left when the process became idle; does nothing inside a transaction."""
+    global _late_flush_wanted
+    _late_flush_wanted = False
+    flush_stats(True)
+
+
+cdef void _report_disabled(BackendStatus *entry) noexcept:
+    """track_activities is off: show nothing, write nothing."""
+    if entry.state == _DISABLED:
+        return
+    _begin(entry)
+    entry.state = _DISABLED
+    entry.state_start = entry.activity_start = entry.xact_start = 0
+    entry.query_id = 0
+    _activities[MyProcNumber * _activity_size] = 0
+    _end(entry)
+
+
+cdef int _write_activity(BackendStatus *entry, int state, bytes query, int64_t now) except -1:
     _begin(entry)
     if entry.state != state:
         entry.state = state
@@ -205,12 +271,13 @@ def report_activity(state: int, query: bytes | None) -> None:
         entry.query_id = 0
         _store(_activities + MyProcNumber * _activity_size, _activity_size, query)
     _end(entry)
+    return 0
 
 
 def report_xact_timestamp(int64_t microseconds) -> None:
     """Start of the current transaction, 0 outside of one."""
     cdef BackendStatus *entry = _mine()
-    if entry == NULL:
+    if entry == NULL or not _enabled:
         return
     _begin(entry)
     entry.xact_start = microseconds

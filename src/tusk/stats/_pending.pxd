@@ -50,14 +50,32 @@ cdef struct DatabaseCounts:
     int64_t xact_rollback
     int64_t active_us
     int64_t idle_in_transaction_us
-    int64_t block_read_us
-    int64_t block_write_us
+    int64_t block_read_ns
+    int64_t block_write_ns
     int64_t temp_files
     int64_t temp_bytes
     int64_t deadlocks
     int64_t conflicts[6]            # tablespace, lock, snapshot, logicalslot, bufferpin, startup deadlock
     int64_t workers_to_launch
     int64_t workers_launched
+
+cdef struct BufferUsage:            # executor/instrument.h; EXPLAIN (BUFFERS) takes differences
+    int64_t shared_blks_hit
+    int64_t shared_blks_read
+    int64_t shared_blks_dirtied
+    int64_t shared_blks_written
+    int64_t local_blks_hit
+    int64_t local_blks_read
+    int64_t local_blks_dirtied
+    int64_t local_blks_written
+    int64_t temp_blks_read
+    int64_t temp_blks_written
+    int64_t shared_blk_read_ns
+    int64_t shared_blk_write_ns
+    int64_t local_blk_read_ns
+    int64_t local_blk_write_ns
+    int64_t temp_blk_read_ns
+    int64_t temp_blk_write_ns
 
 cdef struct WalCounts:              # executor/instrument.h, WalUsage
     int64_t wal_records
@@ -91,6 +109,8 @@ cdef struct IoCounts:               # PgStat_BktypeIO; times in nanoseconds unti
 cdef RelationCounts discarded_counts
 cdef DatabaseCounts database_counts
 cdef IoCounts io_pending
+cdef BufferUsage pgBufferUsage
+cdef WalCounts *wal_counts           # where wal counts; NULL until it has said so
 cdef int64_t slru_pending[8][7]     # zeroed, hit, read, written, exists, flush, truncate
 cdef int stats_nest_level           # of transactions; 0 outside
 cdef bint track_wal_io_timing
@@ -116,6 +136,11 @@ cdef inline RelationCounts *counts_of_locator(const RelFileLocator *locator) noe
             return counts
         counts = counts.next_by_locator
     return &discarded_counts
+
+
+cdef inline void count_io(int target, int context, int operation, int64_t count, int64_t nbytes) noexcept nogil:
+    io_pending.counts[target][context][operation] += count
+    io_pending.bytes[target][context][operation] += nbytes
 
 
 cdef inline TableXact *table_xact(RelationCounts *counts) noexcept nogil:
@@ -153,5 +178,7 @@ cdef int stats_drop_redo(const char *items, int n) except -1
 # Add what was counted to the shared statistics: with `force` now, else if the last time was a second ago or longer.
 # Outside transactions. 1 if something is left to flush.
 cdef int flush_stats(bint force) except -1
+# The database whose relations this process counts.
+cdef void set_stats_database(Oid database) noexcept
 # wal says where it counts.
 cdef void set_wal_counts(WalCounts *counts) noexcept

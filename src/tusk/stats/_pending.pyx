@@ -5,7 +5,7 @@ goes to the shared entries. Rows inserted, updated and deleted are kept by subtr
 they stay.
 """
 
-from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memset
 
@@ -110,7 +110,7 @@ cdef bint _track_counts = True
 cdef int64_t _last_flush_ms = 0
 cdef bint _force_next = False
 cdef int64_t _session_reported = 0  # when session_time was last added; 0: this is no client's session
-cdef WalCounts *_wal = NULL
+cdef int _session_end = 0
 cdef WalCounts _wal_flushed
 cdef StatsEntryRef _database_ref
 cdef StatsEntryRef _backend_ref
@@ -641,8 +641,8 @@ cdef int _flush_database(int64_t now) except -1:
     if entry != NULL:
         entry[DB_XACT_COMMIT] += database_counts.xact_commit
         entry[DB_XACT_ROLLBACK] += database_counts.xact_rollback
-        entry[DB_BLK_READ_TIME] += database_counts.block_read_us
-        entry[DB_BLK_WRITE_TIME] += database_counts.block_write_us
+        entry[DB_BLK_READ_TIME] += database_counts.block_read_ns // 1000
+        entry[DB_BLK_WRITE_TIME] += database_counts.block_write_ns // 1000
         if _session_reported != 0:
             entry[DB_SESSION_TIME] += now - _session_reported
             entry[DB_ACTIVE_TIME] += database_counts.active_us
@@ -719,12 +719,12 @@ cdef int _flush_wal() except -1:
     cdef int64_t difference[4]
     cdef int i
     global _wal_flushed
-    if _wal == NULL:
+    if wal_counts == NULL:
         return 0
-    difference[0] = _wal.wal_records - _wal_flushed.wal_records
-    difference[1] = _wal.wal_fpi - _wal_flushed.wal_fpi
-    difference[2] = <int64_t> (_wal.wal_bytes - _wal_flushed.wal_bytes)
-    difference[3] = _wal.wal_buffers_full - _wal_flushed.wal_buffers_full
+    difference[0] = wal_counts.wal_records - _wal_flushed.wal_records
+    difference[1] = wal_counts.wal_fpi - _wal_flushed.wal_fpi
+    difference[2] = <int64_t> (wal_counts.wal_bytes - _wal_flushed.wal_bytes)
+    difference[3] = wal_counts.wal_buffers_full - _wal_flushed.wal_buffers_full
     if _all_zero(difference, 4):
         return 0
     entry = lock_fixed_stats(PGSTAT_KIND_WAL)
@@ -738,7 +738,7 @@ cdef int _flush_wal() except -1:
             for i in range(4):
                 entry[1 + IO_WORDS + i] += difference[i]
             unlock_stats_entry(&_backend_ref)
-    _wal_flushed = _wal[0]
+    _wal_flushed = wal_counts[0]
     return 0
 
 
@@ -759,20 +759,27 @@ cdef int _flush_slru() except -1:
 
 cdef void set_wal_counts(WalCounts *counts) noexcept:
     """See the .pxd."""
-    global _wal
-    _wal = counts
+    global wal_counts
+    wal_counts = counts
     _wal_flushed.wal_records = counts.wal_records
     _wal_flushed.wal_fpi = counts.wal_fpi
     _wal_flushed.wal_bytes = counts.wal_bytes
     _wal_flushed.wal_buffers_full = counts.wal_buffers_full
 
 
+def wal_counts_address() -> int:
+    """Where wal counts, for `_usage`; 0 until it has said so."""
+    return <uintptr_t> wal_counts
+
+
 # For Python
+
+DATABASE, RELATION, FUNCTION = PGSTAT_KIND_DATABASE, PGSTAT_KIND_RELATION, PGSTAT_KIND_FUNCTION
 
 
 def begin_process(bint tracked) -> None:
     """A new process with a slot: nothing is counted yet; ``tracked`` processes have an entry of their own."""
-    global _backend_tracked, _last_flush_ms, _session_reported, stats_nest_level, _wal_flushed, _database
+    global _backend_tracked, _last_flush_ms, _session_reported, _session_end, stats_nest_level, _wal_flushed, _database
     cdef uint32_t i
     cdef RelationCounts *counts
     memset(&database_counts, 0, sizeof(DatabaseCounts))
@@ -785,10 +792,11 @@ def begin_process(bint tracked) -> None:
                 if not _all_zero(&counts.seq_scans, 15):
                     memset(&counts.seq_scans, 0, 15 * sizeof(int64_t))
                 counts = counts.next_by_oid
-    if _wal != NULL:
-        _wal_flushed = _wal[0]
+    if wal_counts != NULL:
+        _wal_flushed = wal_counts[0]
     stats_nest_level = 0
     _session_reported = 0
+    _session_end = 0
     _database = 0
     _database_ref.entry = NULL
     _backend_ref.entry = NULL
@@ -799,7 +807,7 @@ def begin_process(bint tracked) -> None:
         find_stats_entry(PGSTAT_KIND_BACKEND, 0, MyProcNumber, True, &_backend_ref)
 
 
-def set_database(Oid database) -> None:
+cdef void set_stats_database(Oid database) noexcept:
     """Relations that are not shared are this database's."""
     global _database
     _database = database
@@ -817,16 +825,23 @@ def begin_session() -> None:
 ENDED_ABANDONED, ENDED_FATAL, ENDED_KILLED = DB_SESSIONS_ABANDONED, DB_SESSIONS_FATAL, DB_SESSIONS_KILLED
 
 
-def end_process(int how=0) -> None:
-    """Flush all and forget the process's own entry, while it still has its slot. ``how``: an ENDED_*, 0 normally."""
-    global _backend_tracked, stats_nest_level
+def note_session_end(int how) -> None:
+    """The session is about to end in this way (ENDED_*); the first to say so is right (pgStatSessionEndCause)."""
+    global _session_end
+    if not _session_end:
+        _session_end = how
+
+
+def end_process() -> None:
+    """Flush all and forget the process's own entry, while it still has its slot."""
+    global _backend_tracked
     if MyProcNumber < 0:
         return
     if stats_nest_level:
         stats_xact_end(False)
     flush_stats(True)
-    if how and _session_reported:
-        _store.change_entry(PGSTAT_KIND_DATABASE, _database, 0, {how: 1}, {})
+    if _session_end and _session_reported:
+        _store.change_entry(PGSTAT_KIND_DATABASE, _database, 0, {_session_end: 1}, {})
     if _backend_tracked:
         drop_stats_entry(PGSTAT_KIND_BACKEND, 0, MyProcNumber)
         _backend_tracked = False
@@ -950,10 +965,9 @@ def clear_snapshot() -> None:
         _forget_snapshot()
 
 
-def count_io(int target, int context, int operation, int64_t count, int64_t nbytes=0, int64_t nanoseconds=0) -> None:
+def count_io_of(int target, int context, int operation, int64_t count, int64_t nbytes=0, int64_t nanoseconds=0) -> None:
     """Count I/O from Python (pgstat_count_io_op)."""
-    io_pending.counts[target][context][operation] += count
-    io_pending.bytes[target][context][operation] += nbytes
+    count_io(target, context, operation, count, nbytes)
     io_pending.times[target][context][operation] += nanoseconds
 
 

@@ -144,6 +144,13 @@ def incr_param(int index, int64_t increment=1) -> None:
     progress_incr_param(index, increment)
 
 
+def current_command() -> int:
+    """The command under way in this process, 0 for none."""
+    if _entries == NULL or MyProcNumber < 0:
+        return PROGRESS_COMMAND_INVALID
+    return _entries[MyProcNumber].command
+
+
 def end_command() -> None:
     """The command is over (pgstat_progress_end_command)."""
     progress_end_command()

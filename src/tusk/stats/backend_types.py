@@ -53,3 +53,10 @@ _LABELS = {
     BackendType.LOGGER: "logger",
     BackendType.SESSION_TEMPLATE: "session template",
 }
+
+# Those whose I/O and WAL are also counted one by one: pg_stat_get_backend_io(), pg_stat_get_backend_wal().
+HAS_STATISTICS = frozenset((
+    BackendType.BACKEND, BackendType.AUTOVAC_WORKER, BackendType.BG_WORKER, BackendType.WAL_SENDER,
+    BackendType.SLOTSYNC_WORKER, BackendType.STANDALONE_BACKEND, BackendType.WAL_RECEIVER,
+    BackendType.WAL_SUMMARIZER, BackendType.WAL_WRITER,
+))  # fmt: skip

@@ -6,7 +6,15 @@ aborted transaction ends it by itself. Kernels cimport the same from `_progress`
 
 from enum import IntEnum
 
-from tusk.stats._progress import end_command, incr_param, read_progress, start_command, update_multi, update_param
+from tusk.stats._progress import (
+    current_command,
+    end_command,
+    incr_param,
+    read_progress,
+    start_command,
+    update_multi,
+    update_param,
+)
 
 COMMAND_VACUUM, COMMAND_ANALYZE, COMMAND_CLUSTER, COMMAND_CREATE_INDEX, COMMAND_BASEBACKUP, COMMAND_COPY = range(1, 7)
 
@@ -144,6 +152,6 @@ class Copy(IntEnum):
 __all__ = [
     "COMMAND_ANALYZE", "COMMAND_BASEBACKUP", "COMMAND_CLUSTER", "COMMAND_COPY", "COMMAND_CREATE_INDEX",
     "COMMAND_VACUUM", "Analyze", "AnalyzePhase", "Cluster", "ClusterPhase", "Copy", "CreateIndex",
-    "CreateIndexCommand", "CreateIndexPhase", "Vacuum", "VacuumPhase", "end_command", "incr_param", "read_progress",
+    "CreateIndexCommand", "CreateIndexPhase", "Vacuum", "VacuumPhase", "current_command", "end_command", "incr_param", "read_progress",
     "start_command", "update_multi", "update_param",
 ]  # fmt: skip

@@ -5,6 +5,16 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from tusk._types cimport BLCKSZ, BlockNumber, ForkNumber, Lsn, Oid, RelFileLocator
 from tusk.memory._lwlock cimport LWLock
+from tusk.stats._pending cimport (
+    IOCONTEXT_BULKREAD,
+    IOCONTEXT_BULKWRITE,
+    IOCONTEXT_NORMAL,
+    IOCONTEXT_VACUUM,
+    IOOBJECT_RELATION,
+    IOOBJECT_TEMP_RELATION,
+    BufferUsage,
+    pgBufferUsage,
+)
 from tusk.storage._local_buffer cimport LocalBufferBlocks
 from tusk.storage._smgr cimport SMgrRelation
 
@@ -98,40 +108,6 @@ cdef struct BufferAccessStrategyData:
     Buffer *buffers
 
 ctypedef BufferAccessStrategyData *BufferAccessStrategy
-
-cdef struct BufferUsage:            # executor/instrument.h; EXPLAIN (BUFFERS) takes differences
-    int64_t shared_blks_hit
-    int64_t shared_blks_read
-    int64_t shared_blks_dirtied
-    int64_t shared_blks_written
-    int64_t local_blks_hit
-    int64_t local_blks_read
-    int64_t local_blks_dirtied
-    int64_t local_blks_written
-    int64_t shared_blk_read_ns
-    int64_t shared_blk_write_ns
-    int64_t local_blk_read_ns
-    int64_t local_blk_write_ns
-
-cdef enum:                          # pgstat.h, for pg_stat_io
-    IOOBJECT_RELATION = 0
-    IOOBJECT_TEMP_RELATION = 1
-    IOCONTEXT_BULKREAD = 0
-    IOCONTEXT_BULKWRITE = 1
-    IOCONTEXT_INIT = 2
-    IOCONTEXT_NORMAL = 3
-    IOCONTEXT_VACUUM = 4
-    IOOP_EVICT = 0
-    IOOP_FSYNC = 1
-    IOOP_HIT = 2
-    IOOP_REUSE = 3
-    IOOP_WRITEBACK = 4
-    IOOP_EXTEND = 5
-    IOOP_READ = 6
-    IOOP_WRITE = 7
-
-cdef BufferUsage pgBufferUsage
-cdef uint64_t io_counts[2][5][8]    # object, context, operation; of this process since the last flush to the statistics
 
 cdef int NBuffers
 cdef char *BufferBlocks

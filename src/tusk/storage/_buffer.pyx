@@ -49,6 +49,19 @@ from tusk.memory._lwlock cimport (
 from tusk.memory._process cimport DELAY_CHKPT_START, MyProc, MyProcNumber
 from tusk.memory._wait cimport wait_end, wait_start
 from tusk.memory._wait_events cimport WAIT_EVENT_BUFFER_IO, WAIT_EVENT_BUFFER_PIN
+from tusk.stats._pending cimport (
+    IOOP_EVICT,
+    IOOP_EXTEND,
+    IOOP_HIT,
+    IOOP_READ,
+    IOOP_REUSE,
+    IOOP_WRITE,
+    RelationCounts,
+    count_io,
+    counts_of_locator,
+    database_counts,
+    io_pending,
+)
 from tusk.storage cimport _smgr
 from tusk.storage._local_buffer cimport (
     LOCAL_DIRTY,
@@ -115,7 +128,18 @@ cdef enum:
     EXTENSION_LOCKS = 128
     MAX_READ_AHEAD = 32
     MAX_EXTEND = 64
+    AHEAD_WINDOWS = 4
 
+cdef struct AheadWindow:
+    Oid relNumber
+    Oid dbOid
+    int32_t forkNum
+    BlockNumber first
+    uint64_t blocks                 # bit i: block first + i was read and not come for yet
+
+cdef AheadWindow _ahead[AHEAD_WINDOWS]
+cdef int _nahead = 0
+cdef int _next_ahead = 0
 cdef int32_t *_buckets = NULL
 cdef uint32_t _bucket_mask = 0
 cdef char *_extension_locks = NULL
@@ -532,11 +556,11 @@ cdef int _read_into(BufferDesc *desc, SMgrRelation rel, bint zero_on_error, int 
     except:
         _end_io(desc, False, BM_IO_ERROR)
         raise
-    if track_io_timing:
-        pgBufferUsage.shared_blk_read_ns += _now_ns() - begin
+    if begin:
+        _add_read_time(IOOBJECT_RELATION, context, _now_ns() - begin)
     _end_io(desc, False, BM_VALID)
     pgBufferUsage.shared_blks_read += 1
-    io_counts[IOOBJECT_RELATION][context][IOOP_READ] += 1
+    count_io(IOOBJECT_RELATION, context, IOOP_READ, 1, BLCKSZ)
     return 0
 
 
@@ -568,8 +592,8 @@ cdef int flush_buffer(BufferDesc *desc, SMgrRelation rel, int io_context) except
         if track_io_timing:
             begin = _now_ns()
         smgr_write(rel, desc.tag.forkNum, desc.tag.blockNum, page, False)
-        if track_io_timing:
-            pgBufferUsage.shared_blk_write_ns += _now_ns() - begin
+        if begin:
+            _add_write_time(IOOBJECT_RELATION, io_context, IOOP_WRITE, _now_ns() - begin)
     except BaseException as error:
         _end_io(desc, False, BM_IO_ERROR)
         if isinstance(error, SqlError):
@@ -578,7 +602,7 @@ cdef int flush_buffer(BufferDesc *desc, SMgrRelation rel, int io_context) except
                               f'"{relation_path(&locator, -1, desc.tag.forkNum)}"')
         raise
     pgBufferUsage.shared_blks_written += 1
-    io_counts[IOOBJECT_RELATION][io_context][IOOP_WRITE] += 1
+    count_io(IOOBJECT_RELATION, io_context, IOOP_WRITE, 1, BLCKSZ)
     _end_io(desc, True, 0)
     return 1
 
@@ -672,7 +696,7 @@ cdef BufferDesc *_get_victim(BufferAccessStrategy strategy) except NULL:
                     if lwlock_held_by_me(&desc.content_lock):
                         lwlock_release(&desc.content_lock)
             if state & BM_VALID:
-                io_counts[IOOBJECT_RELATION][context][IOOP_REUSE if from_ring else IOOP_EVICT] += 1
+                count_io(IOOBJECT_RELATION, context, IOOP_REUSE if from_ring else IOOP_EVICT, 1, 0)
             if state & BM_TAG_VALID and not _invalidate_victim(desc):
                 _unpin(desc)
                 continue
@@ -747,17 +771,22 @@ cdef Buffer read_buffer(const RelFileLocator *locator, char persistence, ForkNum
     cdef BufferDesc *desc
     cdef bint valid
     cdef int context
+    cdef RelationCounts *counts
     if block == InvalidBlockNumber:
         return extend_relation(locator, persistence, fork, strategy,
                                EB_LOCK_FIRST if mode == RBM_ZERO_AND_LOCK or mode == RBM_ZERO_AND_CLEANUP_LOCK else 0)
+    counts = counts_of_locator(locator)
     if persistence == RELPERSISTENCE_TEMP:
-        return _read_local(locator, fork, block, mode)
+        return _read_local(locator, fork, block, mode, counts)
     _make_tag(&tag, locator, fork, block)
     desc = _alloc(&tag, persistence, strategy, &valid)
     context = _context_of(strategy)
+    counts.blocks_fetched += 1
     if valid:
-        pgBufferUsage.shared_blks_hit += 1
-        io_counts[IOOBJECT_RELATION][context][IOOP_HIT] += 1
+        if _nahead == 0 or not _was_read_ahead(&tag):
+            counts.blocks_hit += 1
+            pgBufferUsage.shared_blks_hit += 1
+            io_pending.counts[IOOBJECT_RELATION][context][IOOP_HIT] += 1
         if mode != RBM_ZERO_AND_LOCK and mode != RBM_ZERO_AND_CLEANUP_LOCK:
             return desc.buf_id + 1
     try:
@@ -785,28 +814,93 @@ cdef int _zero_and_lock(BufferDesc *desc, int mode, bint valid) except -1:
     return 0
 
 
-cdef Buffer _read_local(const RelFileLocator *locator, ForkNumber fork, BlockNumber block, int mode) except 0:
+cdef inline void _add_read_time(int target, int context, int64_t ns) noexcept nogil:
+    """track_io_timing: what a read took."""
+    if target == IOOBJECT_RELATION:
+        pgBufferUsage.shared_blk_read_ns += ns
+    else:
+        pgBufferUsage.local_blk_read_ns += ns
+    database_counts.block_read_ns += ns
+    io_pending.times[target][context][IOOP_READ] += ns
+
+
+cdef inline void _add_write_time(int target, int context, int operation, int64_t ns) noexcept nogil:
+    """track_io_timing: what a write or an extension took."""
+    if target == IOOBJECT_RELATION:
+        pgBufferUsage.shared_blk_write_ns += ns
+    else:
+        pgBufferUsage.local_blk_write_ns += ns
+    database_counts.block_write_ns += ns
+    io_pending.times[target][context][operation] += ns
+
+
+cdef bint _was_read_ahead(const BufferTag *tag) noexcept nogil:
+    """Whether this process read the block ahead and now comes for it: it was counted as read, and is no hit."""
+    global _nahead
+    cdef AheadWindow *window
+    cdef int i
+    for i in range(AHEAD_WINDOWS):
+        window = &_ahead[i]
+        if window.blocks and tag.blockNum - window.first < 64 and tag.relNumber == window.relNumber \
+                and tag.forkNum == window.forkNum and tag.dbOid == window.dbOid:
+            if not window.blocks >> (tag.blockNum - window.first) & 1:
+                return False
+            window.blocks &= ~(<uint64_t> 1 << (tag.blockNum - window.first))
+            if not window.blocks:
+                _nahead -= 1
+            return True
+    return False
+
+
+cdef void _remember_ahead(const BufferTag *tag, uint64_t blocks, BlockNumber first) noexcept nogil:
+    """These blocks from ``first`` on have been read ahead."""
+    global _next_ahead, _nahead
+    cdef AheadWindow *window = &_ahead[_next_ahead]
+    _next_ahead = (_next_ahead + 1) % AHEAD_WINDOWS
+    if not window.blocks:
+        _nahead += 1
+    window.relNumber = tag.relNumber
+    window.dbOid = tag.dbOid
+    window.forkNum = tag.forkNum
+    window.first = first
+    window.blocks = blocks
+
+
+cdef Buffer _read_local(const RelFileLocator *locator, ForkNumber fork, BlockNumber block, int mode,
+                        RelationCounts *counts) except 0:
     cdef bint found
+    cdef int64_t begin = 0
     cdef int index = local_alloc(locator, fork, block, &found)
     cdef char *page
+    counts.blocks_fetched += 1
     if found:
+        counts.blocks_hit += 1
         pgBufferUsage.local_blks_hit += 1
-        io_counts[IOOBJECT_TEMP_RELATION][IOCONTEXT_NORMAL][IOOP_HIT] += 1
+        io_pending.counts[IOOBJECT_TEMP_RELATION][IOCONTEXT_NORMAL][IOOP_HIT] += 1
         return -index - 1
     page = buffer_page(-index - 1)
     if mode == RBM_ZERO_AND_LOCK or mode == RBM_ZERO_AND_CLEANUP_LOCK:
         memset(page, 0, BLCKSZ)
     else:
+        if track_io_timing:
+            begin = _now_ns()
         try:
             smgr_read(smgr_open(locator, MyProcNumber), fork, block, page)
+            if begin:
+                _add_read_time(IOOBJECT_TEMP_RELATION, IOCONTEXT_NORMAL, _now_ns() - begin)
             _verify(page, locator, MyProcNumber, fork, block, mode == RBM_ZERO_ON_ERROR)
         except:
             local_unpin(index)
             raise
         pgBufferUsage.local_blks_read += 1
-        io_counts[IOOBJECT_TEMP_RELATION][IOCONTEXT_NORMAL][IOOP_READ] += 1
+        count_io(IOOBJECT_TEMP_RELATION, IOCONTEXT_NORMAL, IOOP_READ, 1, BLCKSZ)
     LocalDescriptors[index].flags |= LOCAL_VALID
     return -index - 1
+
+
+cdef inline void _count_hit(RelationCounts *counts) noexcept nogil:
+    counts.blocks_fetched += 1
+    counts.blocks_hit += 1
 
 
 cdef int read_recent_buffer(const RelFileLocator *locator, ForkNumber fork, BlockNumber block,
@@ -823,6 +917,8 @@ cdef int read_recent_buffer(const RelFileLocator *locator, ForkNumber fork, Bloc
                 and LocalDescriptors[-recent - 1].locator.dbOid == locator.dbOid):
             local_pin(-recent - 1)
             pgBufferUsage.local_blks_hit += 1
+            io_pending.counts[IOOBJECT_TEMP_RELATION][IOCONTEXT_NORMAL][IOOP_HIT] += 1
+            _count_hit(counts_of_locator(locator))
             return 1
         return 0
     if recent == 0 or recent > NBuffers:
@@ -836,7 +932,8 @@ cdef int read_recent_buffer(const RelFileLocator *locator, ForkNumber fork, Bloc
     if _pin(desc, NULL):
         if _same(&desc.tag, &tag):
             pgBufferUsage.shared_blks_hit += 1
-            io_counts[IOOBJECT_RELATION][IOCONTEXT_NORMAL][IOOP_HIT] += 1
+            io_pending.counts[IOOBJECT_RELATION][IOCONTEXT_NORMAL][IOOP_HIT] += 1
+            _count_hit(counts_of_locator(locator))
             return 1
     _unpin(desc)
     return 0
@@ -923,10 +1020,11 @@ cdef bint _try_start_input(BufferDesc *desc) noexcept nogil:
 cdef int _read_run(SMgrRelation rel, ForkNumber fork, BufferDesc **run, void **pages, int nrun, int context) except -1:
     cdef int i = 0
     cdef int64_t begin = _now_ns() if track_io_timing else 0
+    cdef BufferTag tag = run[0].tag     # while it is pinned
     try:
         smgr_readv(rel, fork, run[0].tag.blockNum, pages, nrun)
-        if track_io_timing:
-            pgBufferUsage.shared_blk_read_ns += _now_ns() - begin
+        if begin:
+            _add_read_time(IOOBJECT_RELATION, context, _now_ns() - begin)
         while i < nrun:
             if page_is_verified(<char *> pages[i], run[i].tag.blockNum, data_checksums_enabled) == 0:
                 _end_io(run[i], False, BM_VALID)
@@ -942,7 +1040,8 @@ cdef int _read_run(SMgrRelation rel, ForkNumber fork, BufferDesc **run, void **p
             i += 1
         raise
     pgBufferUsage.shared_blks_read += nrun
-    io_counts[IOOBJECT_RELATION][context][IOOP_READ] += 1
+    count_io(IOOBJECT_RELATION, context, IOOP_READ, 1, nrun * BLCKSZ)
+    _remember_ahead(&tag, (<uint64_t> 1 << nrun) - 1, tag.blockNum)
     return 0
 
 
@@ -1010,6 +1109,7 @@ cdef int _extend_shared(const RelFileLocator *locator, char persistence, ForkNum
     cdef BufferTag tag
     cdef int nvictims = 0
     cdef int nstarted = 0
+    cdef int64_t begin = 0
     cdef int i, index
     cdef uint32_t hashcode, state
     cdef LWLock *partition
@@ -1072,7 +1172,11 @@ cdef int _extend_shared(const RelFileLocator *locator, char persistence, ForkNum
                 _start_io(desc, True)
             nstarted += 1
         if extend_by > 0:
+            if track_io_timing:
+                begin = _now_ns()
             smgr_zero_extend(rel, fork, first, extend_by, False)
+            if begin:
+                _add_write_time(IOOBJECT_RELATION, _context_of(strategy), IOOP_EXTEND, _now_ns() - begin)
         if locked:
             locked = False
             _extension_lock(locator, False)
@@ -1090,7 +1194,7 @@ cdef int _extend_shared(const RelFileLocator *locator, char persistence, ForkNum
             lwlock_acquire(&desc.content_lock, LW_EXCLUSIVE)
         _end_io(desc, False, BM_VALID)
     pgBufferUsage.shared_blks_written += extend_by
-    io_counts[IOOBJECT_RELATION][_context_of(strategy)][IOOP_EXTEND] += 1
+    count_io(IOOBJECT_RELATION, _context_of(strategy), IOOP_EXTEND, 1, extend_by * BLCKSZ)
     first_block[0] = first
     return extend_by
 
@@ -1099,6 +1203,7 @@ cdef int _extend_local(const RelFileLocator *locator, ForkNumber fork, int flags
                        BlockNumber *first_block) except -1:
     cdef SMgrRelation rel = smgr_open(locator, MyProcNumber)
     cdef BlockNumber first
+    cdef int64_t begin = 0
     cdef bint found
     cdef int i = 0
     cdef int index
@@ -1110,7 +1215,11 @@ cdef int _extend_local(const RelFileLocator *locator, ForkNumber fork, int flags
             buffers[i] = -index - 1
             i += 1
             memset(buffer_page(-index - 1), 0, BLCKSZ)
+        if track_io_timing:
+            begin = _now_ns()
         smgr_zero_extend(rel, fork, first, extend_by, False)
+        if begin:
+            _add_write_time(IOOBJECT_TEMP_RELATION, IOCONTEXT_NORMAL, IOOP_EXTEND, _now_ns() - begin)
     except:
         while i > 0:
             i -= 1
@@ -1119,7 +1228,7 @@ cdef int _extend_local(const RelFileLocator *locator, ForkNumber fork, int flags
     for i in range(extend_by):
         LocalDescriptors[-buffers[i] - 1].flags |= LOCAL_VALID
     pgBufferUsage.local_blks_written += extend_by
-    io_counts[IOOBJECT_TEMP_RELATION][IOCONTEXT_NORMAL][IOOP_EXTEND] += 1
+    count_io(IOOBJECT_TEMP_RELATION, IOCONTEXT_NORMAL, IOOP_EXTEND, 1, extend_by * BLCKSZ)
     first_block[0] = first
     return extend_by
 
@@ -1737,19 +1846,6 @@ def forget_pins_after_fork() -> None:
 def usage() -> dict[str, int]:
     """This process's buffer usage so far."""
     return dict(pgBufferUsage)
-
-
-def take_io_counts() -> list[tuple[int, int, int, int]]:
-    """(object, context, operation, count) since the last call, for the statistics."""
-    cdef int i, j, k
-    result = []
-    for i in range(2):
-        for j in range(5):
-            for k in range(8):
-                if io_counts[i][j][k]:
-                    result.append((i, j, k, io_counts[i][j][k]))
-                    io_counts[i][j][k] = 0
-    return result
 
 
 def buffers() -> list[dict[str, Any]]:

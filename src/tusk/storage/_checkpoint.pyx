@@ -14,6 +14,7 @@ from tusk._types cimport BlockNumber, Oid, RelFileLocator
 from tusk.memory._atomics cimport atomic_exchange_u32, atomic_read_u32
 from tusk.memory._lwlock cimport LW_SHARED, lwlock_acquire, lwlock_held_by_me, lwlock_release
 from tusk.memory._process cimport MyProcNumber
+from tusk.stats._pending cimport IOOP_WRITEBACK, count_io
 from tusk.storage._buffer cimport (
     BM_CHECKPOINT_NEEDED,
     BM_DIRTY,
@@ -26,13 +27,11 @@ from tusk.storage._buffer cimport (
     CHECKPOINT_IS_SHUTDOWN,
     IOCONTEXT_NORMAL,
     IOOBJECT_RELATION,
-    IOOP_WRITEBACK,
     BufferDesc,
     BufferDescriptors,
     BufferTag,
     NBuffers,
     flush_buffer,
-    io_counts,
     lock_buffer_header,
     pin_locked,
     release_buffer,
@@ -151,7 +150,7 @@ cdef int _issue_writebacks(WritebackList *pending) except -1:
         locator.dbOid = first.dbOid
         locator.relNumber = first.relNumber
         smgr_writeback(smgr_open(&locator, -1), first.forkNum, first.blockNum, run)
-        io_counts[IOOBJECT_RELATION][IOCONTEXT_NORMAL][IOOP_WRITEBACK] += 1
+    count_io(IOOBJECT_RELATION, IOCONTEXT_NORMAL, IOOP_WRITEBACK, pending.count, 0)
     pending.count = 0
     return 0
 

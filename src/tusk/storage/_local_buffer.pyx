@@ -9,6 +9,8 @@ from libc.string cimport memcpy
 
 from tusk._types cimport BLCKSZ
 from tusk.memory._process cimport MyProcNumber
+from tusk.stats._pending cimport (
+    IOCONTEXT_NORMAL, IOOBJECT_TEMP_RELATION, IOOP_EVICT, IOOP_WRITE, count_io, pgBufferUsage)
 from tusk.storage._page cimport page_set_checksum
 from tusk.storage._smgr cimport SMgrRelation, smgr_open, smgr_write
 
@@ -121,6 +123,7 @@ cdef int local_alloc(const RelFileLocator *locator, ForkNumber fork, BlockNumber
         LocalBufferBlocks[index] = <char *> memory
     if desc.flags & LOCAL_TAG_VALID:
         _unlink(index)
+        count_io(IOOBJECT_TEMP_RELATION, IOCONTEXT_NORMAL, IOOP_EVICT, 1, 0)
     desc.locator = locator[0]
     desc.fork = fork
     desc.block = block
@@ -159,6 +162,8 @@ cdef int local_flush(int index) except -1:
     if _checksums:
         page_set_checksum(LocalBufferBlocks[index], desc.block)
     smgr_write(rel, desc.fork, desc.block, LocalBufferBlocks[index], False)
+    pgBufferUsage.local_blks_written += 1
+    count_io(IOOBJECT_TEMP_RELATION, IOCONTEXT_NORMAL, IOOP_WRITE, 1, BLCKSZ)
     desc.flags &= ~LOCAL_DIRTY
     return 0
 

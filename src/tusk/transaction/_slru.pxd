@@ -34,6 +34,7 @@ cdef struct SlruCtl:
     page_precedes_fn page_precedes
     const char *dir
     const char *name
+    int stats_index             # row of pg_stat_slru
 
 cdef size_t slru_shmem_size(int nslots, int lsns_per_page) noexcept
 cdef int slru_autotune_buffers(int divisor, int max_buffers, int nbuffers) noexcept

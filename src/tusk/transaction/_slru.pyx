@@ -31,12 +31,28 @@ from tusk.memory._wait_events cimport (
     WAIT_EVENT_SLRU_SYNC,
     WAIT_EVENT_SLRU_WRITE,
 )
+from tusk.stats._pending cimport slru_pending
 from tusk.wal._redo cimport in_recovery
 from tusk.wal._xlog cimport xlog_flush
 
 from tusk.storage._sync cimport SYNC_FORGET_REQUEST, SYNC_REQUEST, FileTag, register_sync_request
 
 from tusk.errors import Panic, Severity, SqlError, errcode, report
+
+# pg_stat_slru; what is not named there is "other"
+_STATS_ROWS = {
+    b"commit_timestamp": 0, b"multixact_member": 1, b"multixact_offset": 2, b"notify": 3, b"serializable": 4,
+    b"subtransaction": 5, b"transaction": 6,
+}
+
+cdef enum:                          # counters of slru_pending
+    SLRU_ZEROED = 0
+    SLRU_HIT = 1
+    SLRU_READ = 2
+    SLRU_WRITTEN = 3
+    SLRU_EXISTS = 4
+    SLRU_FLUSH = 5
+    SLRU_TRUNCATE = 6
 
 cdef enum:
     PAGE_EMPTY = 0
@@ -111,6 +127,7 @@ cdef int slru_attach(SlruCtl *ctl, void *base, int nslots, int lsns_per_page, co
     ctl.sync_handler = sync_handler
     ctl.long_segment_names = long_segment_names
     ctl.page_precedes = precedes
+    ctl.stats_index = _STATS_ROWS.get(<bytes> name, 7)
     return 0
 
 
@@ -366,6 +383,7 @@ cdef int slru_zero_page(SlruCtl *ctl, int64_t pageno) except -1 nogil:
     ctl.page_number[slotno] = pageno
     ctl.status[slotno] = PAGE_VALID
     ctl.dirty[slotno] = 1
+    slru_pending[ctl.stats_index][SLRU_ZEROED] += 1
     _recently_used(ctl, slotno)
     memset(slru_page(ctl, slotno), 0, BLCKSZ)
     _zero_lsns(ctl, slotno)
@@ -390,6 +408,7 @@ cdef int slru_read_page(SlruCtl *ctl, int64_t pageno, bint write_ok, Transaction
                 _wait_io(ctl, slotno)
                 continue
             _recently_used(ctl, slotno)
+            slru_pending[ctl.stats_index][SLRU_HIT] += 1
             return slotno
         ctl.page_number[slotno] = pageno
         ctl.status[slotno] = PAGE_READ_IN_PROGRESS
@@ -406,6 +425,7 @@ cdef int slru_read_page(SlruCtl *ctl, int64_t pageno, bint write_ok, Transaction
                 lwlock_release(bank)
                 _report_io_error(ctl, pageno, xid, cause)
         _recently_used(ctl, slotno)
+        slru_pending[ctl.stats_index][SLRU_READ] += 1
         return slotno
 
 
@@ -419,6 +439,7 @@ cdef int slru_read_page_read_only(SlruCtl *ctl, int64_t pageno, TransactionId xi
         if ctl.status[slotno] != PAGE_EMPTY and ctl.page_number[slotno] == pageno \
                 and ctl.status[slotno] != PAGE_READ_IN_PROGRESS:
             _recently_used(ctl, slotno)
+            slru_pending[ctl.stats_index][SLRU_HIT] += 1
             return slotno
     lwlock_release(bank)
     lwlock_acquire(bank, LW_EXCLUSIVE)
@@ -438,6 +459,7 @@ cdef int slru_write_page(SlruCtl *ctl, int slotno) except -1 nogil:
     ctl.dirty[slotno] = 0
     lwlock_acquire(_buffer_lock(ctl, slotno), LW_EXCLUSIVE)
     lwlock_release(bank)
+    slru_pending[ctl.stats_index][SLRU_WRITTEN] += 1
     cause = _physical_write(ctl, pageno, slotno)
     lwlock_acquire(bank, LW_EXCLUSIVE)
     if cause != IO_OK:
@@ -455,6 +477,7 @@ cdef int slru_write_all(SlruCtl *ctl, bint allow_redirtied) except -1:
     """Write every dirty page (checkpoints); return how many."""
     cdef int slotno, written = 0
     cdef LWLock *bank
+    slru_pending[ctl.stats_index][SLRU_FLUSH] += 1
     for slotno in range(ctl.num_slots):
         bank = <LWLock *> (ctl.bank_locks + 128 * (slotno // SLRU_BANK_SIZE))
         if ctl.status[slotno] == PAGE_EMPTY:
@@ -484,6 +507,7 @@ cdef int slru_truncate(SlruCtl *ctl, int64_t cutoff_page) except -1:
     cdef int slotno
     cdef LWLock *bank
     cdef int64_t latest = <int64_t> atomic_read_u64(ctl.latest_page_number)
+    slru_pending[ctl.stats_index][SLRU_TRUNCATE] += 1
     if ctl.page_precedes(latest, cutoff_page):
         report(Severity.LOG, f'could not truncate directory "{ctl.dir.decode()}": apparent wraparound')
         return 0
@@ -546,6 +570,7 @@ cdef int slru_page_physically_exists(SlruCtl *ctl, int64_t pageno) except -1:
     """Whether the page is on disk in full (1 or 0)."""
     cdef char path[128]
     cdef int64_t end = (pageno % SLRU_PAGES_PER_SEGMENT + 1) * BLCKSZ
+    slru_pending[ctl.stats_index][SLRU_EXISTS] += 1
     _file_name(ctl, path, pageno // SLRU_PAGES_PER_SEGMENT)
     try:
         return os.stat(path.decode()).st_size >= end

@@ -5,6 +5,7 @@ from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 
 from tusk._types cimport FirstNormalTransactionId
 from tusk.memory._process cimport MyProc
+from tusk.stats._pending cimport set_stats_database
 from tusk.transaction._transam cimport transaction_id_precedes
 
 from tusk.memory._segment import declare_area
@@ -70,6 +71,7 @@ def set_my_database(oid: int, tablespace: int) -> None:
     global MyDatabaseId, MyDatabaseTableSpace
     MyDatabaseId = oid
     MyDatabaseTableSpace = tablespace
+    set_stats_database(oid)
     # Takers of strong locks look for weak ones in the slots of this database's processes.
     if MyProc != NULL:
         MyProc.databaseId = oid

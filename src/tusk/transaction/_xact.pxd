@@ -106,10 +106,3 @@ cdef struct InvalidationHooks:
     int (*command_messages)(char **messages) except -1
 
 cdef InvalidationHooks invalidation_hooks
-
-# stats fills these: 16-byte xl_xact_stats_item of dropped statistics.
-cdef struct StatsHooks:
-    int (*dropped)(bint is_commit, char **items) except -1
-    int (*drop_redo)(const char *items, int n) except -1
-
-cdef StatsHooks stats_hooks

@@ -4,6 +4,7 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from tusk._types cimport Lsn
+from tusk.stats._pending cimport WalCounts
 
 cdef enum:                          # checkpoint request flags (access/xlog.h)
     CHECKPOINT_IS_SHUTDOWN = 0x0001
@@ -21,14 +22,7 @@ cdef enum:
     WAL_LEVEL_REPLICA = 1
     WAL_LEVEL_LOGICAL = 2
 
-# What this process wrote (executor/instrument.h WalUsage); only ever counts up.
-cdef struct WalUsage:
-    int64_t wal_records
-    int64_t wal_fpi
-    uint64_t wal_bytes
-    int64_t wal_buffers_full
-
-cdef WalUsage pg_wal_usage
+cdef WalCounts pg_wal_usage         # what this process wrote; only ever counts up
 
 # A piece of the record being inserted.
 cdef struct XLogRecData:

@@ -17,6 +17,7 @@ import time
 
 from libc.errno cimport EINTR, ENOSPC, errno
 from libc.string cimport memcpy, memset
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from posix.unistd cimport close, fdatasync, fsync, pwrite, usleep
 
 from tusk.memory._atomics cimport (
@@ -48,6 +49,9 @@ from tusk.memory._lwlock cimport (
 )
 from tusk.memory._process cimport MyProcNumber, ProcGlobal, proc_count
 from tusk.memory._wait cimport wait_end, wait_start
+from tusk.stats._pending cimport (
+    IOCONTEXT_NORMAL, IOOBJECT_WAL, IOOP_FSYNC, IOOP_WRITE, count_io, io_pending, set_wal_counts,
+    track_wal_io_timing)
 from tusk.wal._crc32c cimport CRC32C_INIT, crc32c_update
 from tusk.wal._record cimport (
     RM_XLOG_ID,
@@ -87,8 +91,8 @@ from tusk.errors import Panic, Severity, SqlError, errcode, report
 from tusk.wal import segments
 from tusk.wal.controlfile import format_lsn
 
-cdef WalUsage pg_wal_usage
 memset(&pg_wal_usage, 0, sizeof(pg_wal_usage))
+set_wal_counts(&pg_wal_usage)
 
 # This process's view of shared values; each may lag behind.
 cdef Lsn redo_rec_ptr = 0
@@ -489,13 +493,22 @@ cdef int open_for_write(unsigned long long segno, bint create) except -1:
     return 0
 
 
+cdef int64_t _now_ns() noexcept nogil:
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return <int64_t> now.tv_sec * 1000000000 + now.tv_nsec
+
+
 cdef int sync_segment() except -1:
     """Make the open segment durable in the way of wal_sync_method; failure is a PANIC (issue_xlog_fsync)."""
     cdef int rc = 0
+    cdef int64_t begin = 0
     if not wal_settings.fsync:
         return 0
     if (open_method == WAL_SYNC_METHOD_OPEN or open_method == WAL_SYNC_METHOD_OPEN_DSYNC):
         return 0
+    if track_wal_io_timing:
+        begin = _now_ns()
     wait_start(WAIT_EVENT_WAL_SYNC)
     if open_method == WAL_SYNC_METHOD_FSYNC:
         rc = fsync(open_fd)
@@ -504,6 +517,9 @@ cdef int sync_segment() except -1:
     else:
         rc = fsync(open_fd)
     wait_end()
+    count_io(IOOBJECT_WAL, IOCONTEXT_NORMAL, IOOP_FSYNC, 1, 0)
+    if begin:
+        io_pending.times[IOOBJECT_WAL][IOCONTEXT_NORMAL][IOOP_FSYNC] += _now_ns() - begin
     if rc != 0:
         error = os.strerror(errno)
         call = "fdatasync" if open_method == WAL_SYNC_METHOD_FDATASYNC else "fsync"
@@ -523,6 +539,7 @@ cdef int write_wal(Lsn write_upto, Lsn flush_upto, bint flexible) except -1:
     cdef char *data
     cdef size_t left
     cdef ssize_t done
+    cdef int64_t begin = 0
     refresh_results()
     index = buffer_index(written_upto)
     while written_upto < write_upto:
@@ -546,9 +563,13 @@ cdef int write_wal(Lsn write_upto, Lsn flush_upto, bint flexible) except -1:
             data = XLogCtl.pages + <size_t> start_index * XLOG_BLCKSZ
             left = <size_t> npages * XLOG_BLCKSZ
             while left > 0:
+                if track_wal_io_timing:
+                    begin = _now_ns()
                 wait_start(WAIT_EVENT_WAL_WRITE)
                 done = pwrite(open_fd, data, left, start_offset)
                 wait_end()
+                if begin:
+                    io_pending.times[IOOBJECT_WAL][IOCONTEXT_NORMAL][IOOP_WRITE] += _now_ns() - begin
                 if done <= 0:
                     if done < 0 and errno == EINTR:
                         continue
@@ -556,6 +577,7 @@ cdef int write_wal(Lsn write_upto, Lsn flush_upto, bint flexible) except -1:
                     name = segments.segment_name(open_timeline, open_segno)
                     raise Panic(errcode.DISK_FULL if done == 0 or errno == ENOSPC else errcode.IO_ERROR,
                                 f'could not write to log file "{name}" at offset {start_offset}, length {left}: {error}')
+                count_io(IOOBJECT_WAL, IOCONTEXT_NORMAL, IOOP_WRITE, 1, done)
                 data += done
                 left -= <size_t> done
                 start_offset += <uint64_t> done

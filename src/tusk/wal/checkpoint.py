@@ -14,7 +14,9 @@ from tusk.errors import Severity, SqlError, errcode, report
 from tusk.memory import _latch, _wait
 from tusk.memory._critical import CriticalSection
 from tusk.memory._interrupts import check as check_for_interrupts
+from tusk.stats import _store
 from tusk.storage import _checkpoint as buffer_writer
+from tusk.stats import _store
 from tusk.storage import _sync
 from tusk.wal import _control, _insert, _xlog, _xlogctl, hooks
 from tusk.wal import segments as segment_files
@@ -66,20 +68,15 @@ class CheckpointStats:
     total_sync: float = 0.0
 
 
-@dataclass(slots=True)
-class CheckpointTotals:
-    """Counts since this process started; the checkpointer reports them to the statistics system."""
-
-    num_timed: int = 0
-    num_requested: int = 0
-    num_performed: int = 0
-    write_time_ms: float = 0.0
-    sync_time_ms: float = 0.0
-    buffers_written: int = 0
-    slru_written: int = 0
+# Positions of PgStat_CheckpointerStats
+_CHECKPOINTER_STATISTICS = 9
+NUM_TIMED, NUM_REQUESTED, NUM_PERFORMED = 0, 1, 2
+_WRITE_TIME, _SYNC_TIME, _BUFFERS_WRITTEN, _SLRU_WRITTEN = 6, 7, 8, 9
 
 
-totals = CheckpointTotals()
+def count(*changes: tuple[int, int]) -> None:
+    """Add to the checkpointer's statistics: (position, amount) pairs."""
+    _store.add_fixed(_CHECKPOINTER_STATISTICS, changes)
 last_stats: CheckpointStats | None = None
 
 
@@ -192,8 +189,7 @@ def _seconds(value: float) -> str:
 def _log_end(stats: CheckpointStats, record_lsn: int, redo: int, pool_size: int) -> None:
     now = time.monotonic()
     write, sync = stats.sync_start - stats.write_start, stats.sync_end - stats.sync_start
-    totals.write_time_ms += write * 1000
-    totals.sync_time_ms += sync * 1000
+    count((_WRITE_TIME, int(write * 1000)), (_SYNC_TIME, int(sync * 1000)))
     if not settings.log_checkpoints:
         return
     average = stats.total_sync / stats.sync_files if stats.sync_files else 0.0
@@ -326,8 +322,7 @@ def create_checkpoint(flags: int) -> bool:
     _clean_segments(redo, end, timeline, shutdown, stats)
     if not _xlog.is_in_recovery():
         hooks.run("checkpoint.truncate_subtrans")
-    totals.buffers_written += stats.buffers_written
-    totals.slru_written += stats.slru_written
+    count((_BUFFERS_WRITTEN, stats.buffers_written), (_SLRU_WRITTEN, stats.slru_written))
     _log_end(stats, record, redo, settings.shared_buffers)
     last_stats = stats
     return True

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from tusk.config import settings
 from tusk.errors import Fatal, Panic, Severity, errcode, feature_not_supported, report
+from tusk.stats import statsfile
 from tusk.storage import _smgr
 from tusk.storage.temporary_files import remove_leftovers
 from tusk.wal import (
@@ -174,6 +175,10 @@ def startup() -> None:
     hooks.run("startup.relation_map")
     hooks.run("startup.before_redo")
 
+    if crashed or in_recovery:
+        statsfile.discard()
+    else:
+        statsfile.restore()
     if in_recovery:
         report(Severity.LOG, "database system was not properly shut down; automatic recovery in progress")
         _control.update(state=DBState.IN_CRASH_RECOVERY, checkpoint_copy=ckpt)

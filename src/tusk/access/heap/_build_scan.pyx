@@ -20,6 +20,7 @@ from tusk.access.heap._visibility cimport (
 )
 from tusk.errors import Severity, SqlError, errcode, report
 from tusk.memory._interrupts cimport check_for_interrupts
+from tusk.stats._progress cimport progress_update_param
 from tusk.storage._buffer cimport (
     BUFFER_LOCK_SHARE, BUFFER_LOCK_UNLOCK, RBM_NORMAL, buffer_page, lock_buffer, read_ahead, read_buffer,
     relation_nblocks, release_buffer,
@@ -31,6 +32,11 @@ from tusk.storage._page cimport (
 from tusk.transaction._lock cimport XLTW_InsertIndexUnique, xact_lock_table_wait
 from tusk.transaction._snapshot cimport Snapshot, get_oldest_non_removable_transaction_id
 from tusk.transaction._xact cimport transaction_id_is_current
+
+
+cdef enum:                          # progress of CREATE INDEX
+    SCAN_BLOCKS_TOTAL = 15
+    SCAN_BLOCKS_DONE = 16
 
 
 cdef int heap_get_root_tuples(const char *page, OffsetNumber *roots) except -1:
@@ -132,6 +138,7 @@ cdef class IndexBuildScan:
             release_buffer(self.buf)
             self.buf = 0
         self.block += 1
+        progress_update_param(SCAN_BLOCKS_DONE, self.block)
         if self.block >= self.nblocks:
             return 0
         if self.block % 16 == 0 and self.nblocks > 1:
@@ -162,6 +169,7 @@ cdef class IndexBuildScan:
                     self.offsets[self.count] = offset
                     self.alive_flags[self.count] = is_alive
                     self.count += 1
+                self.rel.counts.tuples_returned += 1
             offset += 1
         # Last, since chains may have grown during a wait.
         heap_get_root_tuples(page, self.roots)
@@ -216,6 +224,8 @@ cdef IndexBuildScan begin_index_build_scan(Relation rel, bint unique, Snapshot s
     scan.unique = unique
     scan.nblocks = <BlockNumber> relation_nblocks(&rel.rd_locator, rel.relpersistence, MAIN_FORK)
     scan.block = <BlockNumber> -1       # load() goes to the next one
+    rel.counts.seq_scans += 1
+    progress_update_param(SCAN_BLOCKS_TOTAL, scan.nblocks)
     scan.count = 0
     scan.index = -1
     if snapshot is None:

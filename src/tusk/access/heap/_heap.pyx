@@ -33,6 +33,7 @@ from tusk.access.heap._xmax cimport (
 from tusk.errors import SqlError, errcode, feature_not_supported
 from tusk.memory._critical cimport critical_end, critical_start
 from tusk.memory._interrupts cimport check_for_interrupts
+from tusk.stats._pending cimport count_deleted, count_inserted
 from tusk.storage._buffer cimport (
     BAS_BULKWRITE, BUFFER_LOCK_EXCLUSIVE, BUFFER_LOCK_UNLOCK, RBM_NORMAL, buffer_block, buffer_page,
     free_access_strategy, get_access_strategy, lock_buffer, mark_buffer_dirty, read_buffer, release_buffer,
@@ -264,7 +265,7 @@ cdef int heap_insert(Relation rel, HeapTupleData *tup, CommandId cid, int option
     if vm_buf:
         release_buffer(vm_buf)
     tup.t_self = heaptup.t_self
-    rel.counts.tuples_inserted += 1
+    count_inserted(rel.counts, 1)
     if rel.is_catalog and invalidate_heap_tuple_hook != NULL:
         invalidate_heap_tuple_hook(rel, heaptup, NULL)
     if heaptup != tup:
@@ -403,7 +404,7 @@ cdef int heap_multi_insert(
         done += here
     if vm_buf:
         release_buffer(vm_buf)
-    rel.counts.tuples_inserted += ntuples
+    count_inserted(rel.counts, ntuples)
     for i in range(ntuples):
         tuples[i].t_self = prepared[i].t_self
         if rel.is_catalog and invalidate_heap_tuple_hook != NULL:
@@ -574,7 +575,7 @@ cdef int heap_delete(
     release_buffer(buf)
     if have_lock:
         release_tuple_lock(rel, &tp.t_self, LockTupleExclusive)
-    rel.counts.tuples_deleted += 1
+    count_deleted(rel.counts)
     if copied:
         free(old_key)
     return TM_Ok
@@ -673,5 +674,5 @@ cdef int heap_abort_speculative(Relation rel, const ItemPointerData *tid) except
     if is_toastable(rel) and tp.t_data.t_infomask & HEAP_HASEXTERNAL and toast_delete_hook != NULL:
         toast_delete_hook(rel, &tp, True)
     release_buffer(buf)
-    rel.counts.tuples_deleted += 1
+    count_deleted(rel.counts)
     return 0

@@ -158,8 +158,6 @@ cdef class IndexFetch:
             self.all_dead = False
         # An MVCC snapshot sees one version of a row at most.
         self.call_again = found and snapshot.kind != SNAPSHOT_MVCC
-        if found:
-            self.rel.counts.tuples_fetched += 1
         return found
 
     cdef int reset(self) except -1:

@@ -40,6 +40,7 @@ from tusk.access.heap._xmax cimport (
 )
 from tusk.errors import SqlError, errcode, feature_not_supported
 from tusk.memory._critical cimport critical_end, critical_start
+from tusk.stats._pending cimport count_updated
 from tusk.storage._buffer cimport (
     BUFFER_LOCK_EXCLUSIVE, BUFFER_LOCK_UNLOCK, RBM_NORMAL, buffer_block, buffer_page, lock_buffer, mark_buffer_dirty,
     read_buffer, release_buffer, unlock_release_buffer,
@@ -502,11 +503,7 @@ cdef int heap_update(
         release_buffer(vm_buf)
     if have_lock:
         release_tuple_lock(rel, &old.t_self, lockmode[0])
-    rel.counts.tuples_updated += 1
-    if use_hot:
-        rel.counts.tuples_hot_updated += 1
-    elif newbuf != buf:
-        rel.counts.tuples_newpage_updated += 1
+    count_updated(rel.counts, use_hot, newbuf != buf)
     if heaptup != newtup:
         newtup.t_self = heaptup.t_self
         free(heaptup)

@@ -1,6 +1,6 @@
 """Building a b-tree from the rows of its table: scan, sort, load (nbtsort.c)."""
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from tusk._types cimport BLCKSZ, MAIN_FORK, BlockNumber, Datum, ForkNumber
@@ -16,6 +16,7 @@ from tusk.access.nbtree._layout cimport *
 from tusk.access.nbtree._sort cimport TupleSorter, compare_index_keys
 from tusk.memory._critical cimport critical_end, critical_start
 from tusk.memory._interrupts cimport InterruptPending, check_for_interrupts
+from tusk.stats._progress cimport progress_update_param
 from tusk.storage._buffer cimport (
     EB_SKIP_EXTENSION_LOCK, RBM_ZERO_AND_LOCK, buffer_page, extend_relation_by,
     mark_buffer_dirty, read_buffer, relation_nblocks, release_buffer,
@@ -55,6 +56,15 @@ cdef bint equal_image_keys(Relation rel) except -1:
         if rel.keys[i].opcintype not in _IMAGE_TYPES:
             return False
     return True
+
+
+cdef enum:                          # progress of CREATE INDEX: parameters, and values of the first
+    SUBPHASE = 10
+    TUPLES_TOTAL = 11
+    TUPLES_DONE = 12
+    TABLE_SCAN = 2
+    SORT = 3
+    LOAD = 5
 
 
 cdef class RelationSink(PageSink):
@@ -143,6 +153,7 @@ def build_index(Relation heap, Relation index, IndexFormer former=None):
     cdef uint32_t last_size = 0
     cdef bint dead
     cdef bint anynull
+    cdef int64_t nloaded = 0
     cdef bint unique = index.indisunique
     cdef bint equalimage = equal_image_keys(index)
     cdef int c
@@ -152,6 +163,7 @@ def build_index(Relation heap, Relation index, IndexFormer former=None):
         former = IndexFormer(heap, index)
     sorter = TupleSorter(index, <size_t> settings.maintenance_work_mem * 1024)
     scan = begin_index_build_scan(heap, unique, None)
+    progress_update_param(SUBPHASE, TABLE_SCAN)
     try:
         while scan.next():
             if InterruptPending:
@@ -174,7 +186,10 @@ def build_index(Relation heap, Relation index, IndexFormer former=None):
                 # Not to be looked at for uniqueness; the bit has no other meaning before tuples are on a page.
                 itup.t_info |= INDEX_ALT_TID_MASK
             sorter.put(itup)
+        progress_update_param(SUBPHASE, SORT)
         sorter.finish()
+        progress_update_param(SUBPHASE, LOAD)
+        progress_update_param(TUPLES_TOTAL, sorter.ntuples)
         sink = RelationSink(index, MAIN_FORK, relation_needs_wal(index))
         builder = BTBuilder(sink, index.desc, index.indnkeyatts, equalimage, unique, index.fillfactor,
                             index.deduplicate_items, index.name, index)
@@ -199,6 +214,10 @@ def build_index(Relation heap, Relation index, IndexFormer former=None):
                         raise MemoryError
                 memcpy(last, itup, index_tuple_size(itup))
             builder.add(itup)
+            nloaded += 1
+            if nloaded % 1024 == 0:
+                progress_update_param(TUPLES_DONE, nloaded)
+        progress_update_param(TUPLES_DONE, nloaded)
         builder.finish()
     finally:
         scan.end()

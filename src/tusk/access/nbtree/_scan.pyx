@@ -226,6 +226,7 @@ cdef class BTScan(IndexScan):
         self.pos.more_left = False
         self.pos.more_right = False
         self.pos.descend = False
+        self.index.counts.index_scans += 1
         if self.quals.boundary(&key, backward):
             buf = bt_search(self.index, self.heap, &key, BT_READ, &stack)
             if buf == 0:

@@ -21,7 +21,7 @@ from tusk.commands.functions.support import (
 from tusk.config import settings
 from tusk.errors import Severity, SqlError, errcode, report
 from tusk.memory import _interrupts, _latch, _process, _procsignal, wait_events
-from tusk.stats import _activity, session_info
+from tusk.stats import _activity, session_info, snapshot
 from tusk.stats.backend_types import BackendType
 from tusk.transaction import _lock, lock_names
 from tusk.types.network import parse_inet
@@ -48,7 +48,7 @@ def _waiting(entry: Any) -> tuple[str | None, str | None]:
 @function("pg_stat_get_activity", set_returning=True)
 def pg_stat_get_activity(pid: int | None) -> Iterator[tuple[Any, ...]]:
     """One row for each process, or for the one with this pid."""
-    for entry in _activity.activities():
+    for entry in snapshot.activities():
         if pid is None or entry.pid == pid:
             yield _activity_row(entry)
 
@@ -78,7 +78,7 @@ def _activity_row(entry: Any) -> tuple[Any, ...]:
 @function("pg_stat_get_backend_idset", set_returning=True)
 def pg_stat_get_backend_idset() -> Iterator[int]:
     """Numbers of the backends, for the functions below."""
-    for entry in _activity.activities():
+    for entry in snapshot.activities():
         yield entry.procno
 
 

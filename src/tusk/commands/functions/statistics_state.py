@@ -1,132 +1,95 @@
-"""pg_stat_get_*(): the cumulative statistics.
-
-The shared counters are not built. Until they are, every object answers as PostgreSQL answers for one without an entry:
-counts are zero, times of events NULL. What needs no counters (numbers of backends, checksums) is true.
-"""
+"""pg_stat_get_*() of the server: I/O, WAL, checkpoints, SLRUs, progress, replication."""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-from tusk.commands.functions.support import invalid, out_row
-from tusk.errors import feature_not_supported
-from tusk.stats import _activity, session_info
-from tusk.stats.backend_types import BackendType
+from tusk.commands.functions.statistics_resets import SLRU_NAMES
+from tusk.commands.functions.support import invalid, may_see, out_row
+from tusk.stats import progress, session_info, snapshot
+from tusk.stats.backend_types import HAS_STATISTICS, BackendType
 from tusk.types.registry import function
-from tusk.wal import _control
 
-_ZERO_COUNTS = (
-    "numscans", "tuples_returned", "tuples_fetched", "tuples_inserted", "tuples_updated", "tuples_deleted",
-    "tuples_hot_updated", "tuples_newpage_updated", "live_tuples", "dead_tuples", "mod_since_analyze",
-    "ins_since_vacuum", "blocks_fetched", "blocks_hit", "vacuum_count", "autovacuum_count", "analyze_count",
-    "autoanalyze_count", "xact_numscans", "xact_tuples_returned", "xact_tuples_fetched", "xact_tuples_inserted",
-    "xact_tuples_updated", "xact_tuples_deleted", "xact_tuples_hot_updated", "xact_tuples_newpage_updated",
-    "xact_blocks_fetched", "xact_blocks_hit",
-)  # fmt: skip
-_ZERO_TIMES = ("total_vacuum_time", "total_autovacuum_time", "total_analyze_time", "total_autoanalyze_time")
-_NO_TIMES = (
-    "lastscan", "last_vacuum_time", "last_autovacuum_time", "last_analyze_time", "last_autoanalyze_time",
-    "function_calls", "function_total_time", "function_self_time", "xact_function_calls",
-    "xact_function_total_time", "xact_function_self_time",
-)  # fmt: skip
-_DATABASE_COUNTS = (
-    "xact_commit", "xact_rollback", "blocks_fetched", "blocks_hit", "tuples_returned", "tuples_fetched",
-    "tuples_inserted", "tuples_updated", "tuples_deleted", "conflict_all", "conflict_tablespace", "conflict_lock",
-    "conflict_snapshot", "conflict_bufferpin", "conflict_startup_deadlock", "conflict_logicalslot", "temp_files",
-    "temp_bytes", "deadlocks", "sessions", "sessions_abandoned", "sessions_fatal", "sessions_killed",
-    "parallel_workers_to_launch", "parallel_workers_launched",
-)  # fmt: skip
-_DATABASE_TIMES = ("blk_read_time", "blk_write_time", "session_time", "active_time", "idle_in_transaction_time")
-_SERVER_COUNTS = (
-    "bgwriter_buf_written_clean", "bgwriter_maxwritten_clean", "buf_alloc", "checkpointer_num_timed",
-    "checkpointer_num_requested", "checkpointer_num_performed", "checkpointer_restartpoints_timed",
-    "checkpointer_restartpoints_requested", "checkpointer_restartpoints_performed", "checkpointer_buffers_written",
-    "checkpointer_slru_written",
+_BGWRITER = ("bgwriter_buf_written_clean", "bgwriter_maxwritten_clean", "buf_alloc", "bgwriter_stat_reset_time")
+_CHECKPOINTER = (
+    "num_timed", "num_requested", "num_performed", "restartpoints_timed", "restartpoints_requested",
+    "restartpoints_performed", "write_time", "sync_time", "buffers_written", "slru_written", "stat_reset_time",
 )  # fmt: skip
 
-for _name in _ZERO_COUNTS:
-    function(f"pg_stat_get_{_name}")(lambda _oid: 0)
-for _name in _ZERO_TIMES:
-    function(f"pg_stat_get_{_name}")(lambda _oid: 0.0)
-for _name in _NO_TIMES:
-    function(f"pg_stat_get_{_name}")(lambda _oid: None)
-for _name in _DATABASE_COUNTS:
-    function(f"pg_stat_get_db_{_name}")(lambda _oid: 0)
-for _name in _DATABASE_TIMES:
-    function(f"pg_stat_get_db_{_name}")(lambda _oid: 0.0)
-for _name in _SERVER_COUNTS:
-    function(f"pg_stat_get_{_name}")(lambda: 0)
-for _name in ("write_time", "sync_time"):
-    function(f"pg_stat_get_checkpointer_{_name}")(lambda: 0.0)
+
+def _words(kind: int) -> tuple[int, ...]:
+    data = snapshot.fetch_fixed(kind)
+    return struct.unpack(f"={len(data) // 8}q", data)
 
 
-@function("pg_stat_get_db_numbackends")
-def pg_stat_get_db_numbackends(database: int) -> int:
-    """Sessions connected to a database."""
-    return sum(entry.database == database for entry in _activity.activities())
+def _define_fixed(prosrc: str, kind: int, index: int) -> None:
+    def read() -> int | float:
+        value = _words(kind)[index]
+        return float(value) if prosrc.endswith(("write_time", "sync_time")) else value
+
+    function(prosrc)(read)
 
 
-@function("pg_stat_get_db_stat_reset_time")
-def pg_stat_get_db_stat_reset_time(_database: int) -> None:
-    """Never reset."""
-
-
-@function("pg_stat_get_db_checksum_failures")
-def pg_stat_get_db_checksum_failures(_database: int) -> int | None:
-    """NULL without checksums."""
-    return 0 if _control.data_checksums() else None
-
-
-@function("pg_stat_get_db_checksum_last_failure")
-def pg_stat_get_db_checksum_last_failure(_database: int) -> None:
-    """None was counted."""
-
-
-@function("pg_stat_get_bgwriter_stat_reset_time", "pg_stat_get_checkpointer_stat_reset_time")
-def _since_start() -> int:
-    """Nothing is counted from before the start."""
-    return session_info.postmaster_start()
+for _index, _name in enumerate(_BGWRITER):
+    _define_fixed(f"pg_stat_get_{_name}", snapshot.BGWRITER, _index)
+for _index, _name in enumerate(_CHECKPOINTER):
+    _define_fixed(f"pg_stat_get_checkpointer_{_name}", snapshot.CHECKPOINTER, _index)
 
 
 @function("pg_stat_get_archiver")
 def pg_stat_get_archiver() -> Any:
-    """The archiver's counts."""
-    return out_row("pg_stat_get_archiver", 0, None, None, 0, None, None, _since_start())
+    """The archiver's counts (PgStat_ArchiverStats)."""
+    done, last, last_at, failed, lost, lost_at, reset = struct.unpack(
+        "=q41s7xqq41s7xqq", snapshot.fetch_fixed(snapshot.ARCHIVER)
+    )
+    names = [name.split(b"\0", 1)[0].decode() or None for name in (last, lost)]
+    return out_row(
+        "pg_stat_get_archiver", done, names[0], last_at or None, failed, names[1], lost_at or None, reset or None
+    )
 
 
 @function("pg_stat_get_wal")
 def pg_stat_get_wal() -> Any:
     """The counts of WAL."""
-    return out_row("pg_stat_get_wal", 0, 0, Decimal(0), 0, _since_start())
+    records, images, size, full, reset = _words(snapshot.WAL)
+    return out_row("pg_stat_get_wal", records, images, Decimal(size), full, reset or None)
+
+
+def _backend_counters(pid: int) -> tuple[BackendType, tuple[int, ...]] | None:
+    """Kind and counters of a process that has some of its own (pgstat_fetch_stat_backend_by_pid)."""
+    for entry in snapshot.activities():
+        if entry.pid == pid and entry.backend_type in HAS_STATISTICS:
+            found = snapshot.fetch(snapshot.BACKEND, 0, entry.procno)
+            return None if found is None else (BackendType(entry.backend_type), found)
+    return None
 
 
 @function("pg_stat_get_backend_wal")
 def pg_stat_get_backend_wal(pid: int) -> Any:
     """The same of one process."""
-    if not any(entry.pid == pid for entry in _activity.activities()):
+    found = _backend_counters(pid)
+    if found is None:
         return None
-    return out_row("pg_stat_get_backend_wal", 0, 0, Decimal(0), 0, None)
-
-
-_SLRUS = (
-    "commit_timestamp", "multixact_member", "multixact_offset", "notify", "serializable", "subtransaction",
-    "transaction", "other",
-)  # fmt: skip
+    records, images, size, full = found[1][-4:]
+    return out_row("pg_stat_get_backend_wal", records, images, Decimal(size), full, found[1][0] or None)
 
 
 @function("pg_stat_get_slru", set_returning=True)
 def pg_stat_get_slru() -> Iterator[tuple[Any, ...]]:
     """One row for each SLRU."""
-    for name in _SLRUS:
-        yield (name, 0, 0, 0, 0, 0, 0, 0, _since_start())
+    words = _words(snapshot.SLRU)
+    for i, name in enumerate(SLRU_NAMES):
+        zeroed, hit, read, written, exists, flushes, truncates, reset = words[i * 8 : i * 8 + 8]
+        yield (name, zeroed, hit, read, written, exists, flushes, truncates, reset or None)
 
 
 @function("pg_stat_get_recovery_prefetch", set_returning=True)
 def pg_stat_get_recovery_prefetch() -> Iterator[tuple[Any, ...]]:
     """Recovery does not prefetch."""
-    yield (_since_start(), 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    yield (session_info.postmaster_start(), 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 # pg_stat_io. For each context the operations that cannot happen: r read, w write, b writeback, e extend, h hit,
@@ -175,50 +138,79 @@ def _contexts(kind: BackendType) -> Iterator[tuple[str, str, str]]:
         yield target, context, lost
 
 
-def _io_row(label: str, target: str, context: str, lost: str) -> tuple[Any, ...]:
+# Positions in PgStat_BktypeIO: bytes, counts and times in microseconds of each object, context and operation.
+_OBJECTS = ("relation", "temp relation", "wal")
+_CONTEXT_ORDER = ("bulkread", "bulkwrite", "init", "normal", "vacuum")
+_OPERATIONS = {"v": 0, "f": 1, "h": 2, "u": 3, "b": 4, "e": 5, "r": 6, "w": 7}
+_COUNTS, _TIMES, _IO_WORDS = 120, 240, 360
+
+
+def _io_row(
+    label: str, target: str, context: str, lost: str, words: tuple[int, ...], reset: int
+) -> tuple[Any, ...]:
+    base = _OBJECTS.index(target) * 40 + _CONTEXT_ORDER.index(context) * 8
+
     def count(letter: str) -> int | None:
-        return None if letter in lost else 0
+        return None if letter in lost else words[_COUNTS + base + _OPERATIONS[letter]]
 
     def size(letter: str) -> Decimal | None:
-        return None if letter in lost else Decimal(0)
+        return None if letter in lost else Decimal(words[base + _OPERATIONS[letter]])
 
     def time(letter: str) -> float | None:
-        return None if letter in lost else 0.0
+        return None if letter in lost else words[_TIMES + base + _OPERATIONS[letter]] / 1000
 
     return (
         label, target, context, count("r"), size("r"), time("r"), count("w"), size("w"), time("w"), count("b"),
         time("b"), count("e"), size("e"), time("e"), count("h"), count("v"), count("u"), count("f"), time("f"),
-        _since_start(),
+        reset or None,
     )  # fmt: skip
 
 
 @function("pg_stat_get_io", set_returning=True)
 def pg_stat_get_io() -> Iterator[tuple[Any, ...]]:
     """One row for each kind of process, kind of object and context."""
+    words = _words(snapshot.IO)
     for kind in _ORDER:
+        start = 1 + kind * _IO_WORDS
         for target, context, lost in _contexts(kind):
-            yield _io_row(kind.label, target, context, lost)
+            yield _io_row(kind.label, target, context, lost, words[start : start + _IO_WORDS], words[0])
 
 
 @function("pg_stat_get_backend_io", set_returning=True)
 def pg_stat_get_backend_io(pid: int) -> Iterator[tuple[Any, ...]]:
     """The same of one backend."""
-    for entry in _activity.activities():
-        if entry.pid == pid and BackendType(entry.backend_type) in _ORDER:
-            kind = BackendType(entry.backend_type)
-            for target, context, lost in _contexts(kind):
-                yield (*_io_row(kind.label, target, context, lost)[:-1], None)
+    found = _backend_counters(pid)
+    if found is not None:
+        kind, words = found
+        for target, context, lost in _contexts(kind):
+            yield _io_row(kind.label, target, context, lost, words[1 : 1 + _IO_WORDS], words[0])
 
 
-_COMMANDS = ("VACUUM", "ANALYZE", "CLUSTER", "CREATE INDEX", "BASEBACKUP", "COPY")
+_COMMANDS = {
+    "VACUUM": progress.COMMAND_VACUUM, "ANALYZE": progress.COMMAND_ANALYZE, "CLUSTER": progress.COMMAND_CLUSTER,
+    "CREATE INDEX": progress.COMMAND_CREATE_INDEX, "BASEBACKUP": progress.COMMAND_BASEBACKUP,
+    "COPY": progress.COMMAND_COPY,
+}  # fmt: skip
 
 
 @function("pg_stat_get_progress_info", set_returning=True)
 def pg_stat_get_progress_info(command: str) -> Iterator[tuple[Any, ...]]:
-    """Progress of commands is not reported yet, so nothing is under way."""
-    if command.upper() not in _COMMANDS:
+    """The processes that carry out this command, with its parameters; NULLs where the user may not see them."""
+    wanted = _COMMANDS.get(command.upper())
+    if wanted is None:
         raise invalid(f"invalid command name: \"{command}\"")
-    return iter(())
+    return _progress_rows(wanted)
+
+
+def _progress_rows(wanted: int) -> Iterator[tuple[Any, ...]]:
+    for entry in snapshot.activities():
+        found = progress.read_progress(entry.procno)
+        if found is None or found[0] != wanted:
+            continue
+        if may_see(entry.user):
+            yield (entry.pid, entry.database, found[1], *found[2])
+        else:
+            yield (entry.pid, entry.database, *(None,) * 21)
 
 
 # Replication: no walsender, walreceiver, slot or subscription exists here yet.
@@ -257,51 +249,3 @@ def pg_stat_get_replication_slot(name: str) -> Any:
 def pg_show_replication_origin_status() -> Iterator[tuple[Any, ...]]:
     """Progress of replication origins."""
     return iter(())
-
-
-@function("pg_stat_have_stats")
-def pg_stat_have_stats(kind: str, _database: int, _object: int) -> bool:
-    """Whether an entry exists."""
-    if kind not in _KINDS:
-        raise invalid(f"invalid statistics kind: \"{kind}\"")
-    return _KINDS.index(kind) >= _FIRST_FIXED
-
-
-_KINDS = (
-    "database", "relation", "function", "replslot", "subscription", "backend", "archiver", "bgwriter", "checkpointer",
-    "io", "slru", "wal",
-)  # fmt: skip
-_FIRST_FIXED = 6
-
-
-@function("pg_stat_get_snapshot_timestamp")
-def pg_stat_get_snapshot_timestamp() -> None:
-    """No snapshot of statistics is kept."""
-
-
-@function("pg_stat_clear_snapshot")
-def pg_stat_clear_snapshot() -> None:
-    """There is none to forget."""
-
-
-@function("pg_stat_force_next_flush")
-def pg_stat_force_next_flush() -> None:
-    """There is nothing to flush."""
-
-
-_RESETS = (
-    "pg_stat_reset", "pg_stat_reset_shared", "pg_stat_reset_single_table_counters",
-    "pg_stat_reset_single_function_counters", "pg_stat_reset_slru", "pg_stat_reset_replication_slot",
-    "pg_stat_reset_subscription_stats", "pg_stat_reset_backend_stats",
-)  # fmt: skip
-
-
-def _reset(prosrc: str) -> None:
-    def refuse(*_arguments: Any) -> None:
-        raise feature_not_supported(f"{prosrc}()")
-
-    function(prosrc)(refuse)
-
-
-for _prosrc in _RESETS:
-    _reset(_prosrc)

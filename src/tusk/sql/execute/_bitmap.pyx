@@ -143,9 +143,13 @@ cdef class BitmapState(PlanState):
 
     def make_bitmap(self):
         """The bitmap, counted for EXPLAIN."""
-        cdef TidBitmap found = self.bitmap()
-        if self.instrument is not None:
-            self.instrument.stop(0, found.n)
+        cdef TidBitmap found
+        if self.instrument is None:
+            return self.bitmap()
+        self.instrument.buffers.begin()
+        found = self.bitmap()
+        self.instrument.buffers.end()
+        self.instrument.stop(0, found.n)
         return found
 
 
@@ -183,7 +187,7 @@ cdef class BitmapIndexScanState(BitmapState):
         scan = index_beginscan_bitmap(self.index, self.estate.snapshot)
         try:
             index_rescan(scan, self.keys.keys, self.keys.nkeys)
-            scan.get_bitmap(collect, <void *> found)
+            self.index.counts.tuples_returned += scan.get_bitmap(collect, <void *> found)
         finally:
             index_endscan(scan)
         found.finish()

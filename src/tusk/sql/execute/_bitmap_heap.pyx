@@ -68,6 +68,7 @@ cdef class BitmapHeapScanState(ScanState):
             n = heap_page_visible_tuples(self.rel, self.estate.snapshot, block, &buf, offsets, headers, lengths)
             for i in range(n):
                 self.add_tuple(headers[i], block, offsets[i])
+            self.rel.counts.tuples_fetched += n
             self.keep_pin(buf)
             return True
         self.exact_pages += 1
@@ -80,6 +81,7 @@ cdef class BitmapHeapScanState(ScanState):
                 self.at += 1
                 if heap_hot_search_buffer(&pointer, self.rel, buf, self.estate.snapshot, &tup, NULL, True):
                     self.add_tuple(tup.t_data, block, tid_offset(&pointer))
+                    self.rel.counts.tuples_fetched += 1
         finally:
             lock_buffer(buf, BUFFER_LOCK_UNLOCK)
         return bitmap.recheck

@@ -8,6 +8,7 @@ from libc.string cimport memcpy
 from tusk.catalog._relcache cimport relation_close, relation_open
 from tusk.memory._interrupts cimport check_for_interrupts
 from tusk.sql.execute._batch cimport batch_row
+from tusk.stats._usage cimport Usage
 from tusk.types._kernel cimport BATCH_ROWS
 from tusk.types._kernel_datum cimport datum_length, datum_to_python, datum_type, python_to_datum
 
@@ -221,6 +222,7 @@ cdef class Instrumentation:
 
     def __cinit__(self):
         self.details = {}
+        self.buffers = Usage()
 
     cdef int stop(self, double elapsed, int rows) except -1:
         self.counter += elapsed
@@ -353,11 +355,15 @@ cdef class PlanState:
     cdef Batch next(self):
         cdef Batch batch
         cdef double started
+        cdef Usage usage
         check_for_interrupts()
         if self.instrument is None:
             return self.produce()
+        usage = self.instrument.buffers
+        usage.start()
         started = _now()
         batch = self.produce()
+        usage.stop()
         self.instrument.stop(<double> _now() - started, 0 if batch is None else batch.nsel)
         return batch
 

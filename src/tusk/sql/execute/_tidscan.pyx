@@ -199,6 +199,7 @@ cdef class TidRangeScanState(ScanState):
                                              headers, lengths)
                 for i in range(n):
                     self.add_tuple(headers[i], <BlockNumber> self.block, offsets[i])
+                self.rel.counts.tuples_returned += n
                 self.keep_pin(buf)
                 self.block += 1
                 if self.ntuples > self.batch_limit - MAX_TUPLES_PER_PAGE or self.npins >= self.pin_limit:
