@@ -29,7 +29,7 @@ WORKLOADS = {
         "delete from t where a = 100", "rollback",
     ],
     "hot and cold updates": [
-        INDEXED, "create index on t (c)", FILL, "update t set b = 'y' where a = 1",
+        INDEXED, "create index on t (c)", "insert into t select i, 'row', i from generate_series(1, 20) i", "update t set b = 'y' where a = 1",
         "update t set c = 77 where a between 2 and 6", "update t set a = a + 1000 where a = 9",
     ],
     "truncate": [TABLE, FILL, "truncate t", "insert into t values (1), (2), (3)"],
@@ -88,7 +88,7 @@ from pg_stat_user_indexes where relname = 't' order by 1"""
 
 
 def connect(server, dbname="postgres", **options):
-    return psycopg.connect(host=str(server.home), user="postgres", dbname=dbname, autocommit=True, **options)
+    return psycopg.connect(host=str(server.home), port=server.port, user="postgres", dbname=dbname, autocommit=True, **options)
 
 
 @pytest.fixture
@@ -225,7 +225,7 @@ def test_reset_and_drop(both):
             db = connection.execute("select oid::int from pg_database where datname = current_database()").fetchone()[0]
             have = "select pg_stat_have_stats('relation', %s, %s)"
             see(have, db, oid)
-            see("select pg_stat_reset_single_table_counters(%s)", oid)
+            connection.execute("select pg_stat_reset_single_table_counters(%s)", [oid])
             see("select n_tup_ins from pg_stat_user_tables where relname = 't'")
             see("select stats_reset is not null from pg_stat_database where datname = current_database()")
             connection.execute("begin")
@@ -242,7 +242,7 @@ def test_reset_and_drop(both):
             see("select pg_stat_have_stats('bgwriter', 0, 0), pg_stat_have_stats('database', %s, 0)", db)
             for function in ("pg_stat_reset()", "pg_stat_reset_shared('wal')", "pg_stat_reset_shared()",
                              "pg_stat_reset_slru('notify')", "pg_stat_reset_slru()"):  # fmt: skip
-                see(f"select {function}")
+                connection.execute(f"select {function}")
             for bad in ("pg_stat_reset_shared('nothing')", "pg_stat_have_stats('nothing', 0, 0)"):
                 with pytest.raises(psycopg.Error) as raised:
                     connection.execute(f"select {bad}")

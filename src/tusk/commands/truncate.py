@@ -19,6 +19,7 @@ from tusk.commands.storage import build_indexes, new_file, truncate_file
 from tusk.commands.utility import UtilityContext, utility
 from tusk.errors import Severity, SqlError, errcode, feature_not_supported, report
 from tusk.sql.nodes import enums
+from tusk.stats import _pending as statistics
 
 AccessExclusiveLock = 8
 TRIGGER_TRUNCATE = 32
