@@ -29,7 +29,8 @@ WORKLOADS = {
         "delete from t where a = 100", "rollback",
     ],
     "hot and cold updates": [
-        INDEXED, "create index on t (c)", "insert into t select i, 'row', i from generate_series(1, 20) i", "update t set b = 'y' where a = 1",
+        INDEXED, "create index on t (c)", "insert into t select i, 'row', i from generate_series(1, 20) i",
+        "update t set b = 'y' where a = 1",
         "update t set c = 77 where a between 2 and 6", "update t set a = a + 1000 where a = 9",
     ],
     "truncate": [TABLE, FILL, "truncate t", "insert into t values (1), (2), (3)"],
@@ -55,8 +56,8 @@ WORKLOADS = {
         "select a from t where a between 10 and 29",
     ],
     "nested loop": [
-        INDEXED, FILL, "analyze t", "set enable_hashjoin = off", "set enable_mergejoin = off", "set enable_material = off",
-        "set enable_memoize = off", "set enable_seqscan = off",
+        INDEXED, FILL, "analyze t", "set enable_hashjoin = off", "set enable_mergejoin = off",
+        "set enable_material = off", "set enable_memoize = off", "set enable_seqscan = off",
         "select count(*) from generate_series(1, 20) g join t on t.a = g",
     ],
     "copy": [INDEXED, "copy t (a) from program 'seq 1 300'", "copy t to program 'cat > /dev/null'"],
@@ -88,7 +89,9 @@ from pg_stat_user_indexes where relname = 't' order by 1"""
 
 
 def connect(server, dbname="postgres", **options):
-    return psycopg.connect(host=str(server.home), port=server.port, user="postgres", dbname=dbname, autocommit=True, **options)
+    return psycopg.connect(
+        host=str(server.home), port=server.port, user="postgres", dbname=dbname, autocommit=True, **options
+    )
 
 
 @pytest.fixture

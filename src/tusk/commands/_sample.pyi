@@ -2,6 +2,5 @@
 from typing import Any
 
 from tusk.access._relation import Relation
-from tusk.transaction._snapshot import Snapshot
 
-def sample_rows(rel: Relation, snapshot: Snapshot, target_rows: int, seed: int, columns: list[Any]) -> Any: ...
+def sample_rows(rel: Relation, target_rows: int, seed: int, columns: list[Any]) -> Any: ...

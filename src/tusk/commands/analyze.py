@@ -20,6 +20,7 @@ from tusk.catalog._tuples import insert_row, update_row
 from tusk.catalog.cache import lookup, scan_rows
 from tusk.catalog.namespace import is_other_temp_namespace
 from tusk.catalog.rows import PgStatistic
+from tusk.catalog.session import session
 from tusk.commands._sample import sample_rows
 from tusk.commands.vacuum import permitted
 from tusk.commands.vacuum_heap import open_for
@@ -27,7 +28,7 @@ from tusk.commands.vacuum_horizon import update_relation_statistics
 from tusk.config import settings
 from tusk.errors import Severity, SqlError, errcode, report
 from tusk.sql.analyze import lookup as lk
-from tusk.transaction import _snapshot as snapshots
+from tusk.stats import _store, progress, tables
 from tusk.types import collate
 from tusk.types.arrays import array_to_disk
 from tusk.types.compare import comparator
@@ -111,25 +112,34 @@ def _analyze(rel: Any, names: list[str], params: Any, in_outer_transaction: bool
     if params.verbose:
         schema = lookup(c.NAMESPACEOID, rel.form.relnamespace).nspname
         report(Severity.INFO, f'analyzing "{schema}.{rel.name}"')
+    started = _store.now()
+    progress.start_command(progress.COMMAND_ANALYZE, rel.rd_id)
     rows = _chosen(rel, names)
     target_rows = max([100, *(300 * _target(row) for row in rows)])
     seed = int.from_bytes(os.urandom(8), "little")
-    values, widths, count, total, pages = sample_rows(
-        rel, snapshots.required_snapshot(), target_rows, seed, [row.attnum for row in rows]
+    progress.update_param(progress.Analyze.PHASE, progress.AnalyzePhase.ACQUIRE_SAMPLE_ROWS)
+    values, widths, count, total, dead, pages, scanned = sample_rows(
+        rel, target_rows, seed, [row.attnum for row in rows]
     )
     if params.verbose:
         report(
             Severity.INFO,
-            f'"{rel.name}": scanned {min(pages, target_rows)} of {pages} pages, containing {int(total)} live rows and'
-            " 0 "
+            f'"{rel.name}": scanned {scanned} of {pages} pages, containing {int(total)} live rows and {int(dead)} '
             f"dead rows; {count} rows in sample, {int(total)} estimated total rows",
         )
+    progress.update_param(progress.Analyze.PHASE, progress.AnalyzePhase.COMPUTE_STATS)
     if count:
         for row, column, width in zip(rows, values, widths, strict=True):
             statistics = column_statistics(row, column, width, total)
             if statistics is not None:
                 store(rel.rd_id, row.attnum, statistics)
+    progress.update_param(progress.Analyze.PHASE, progress.AnalyzePhase.FINALIZE_ANALYZE)
     _update_class(rel, pages, total, in_outer_transaction)
+    tables.report_analyze(
+        0 if rel.is_shared else session.database_id, rel.rd_id, int(total), int(dead), started,
+        reset_counter=not names, is_autovacuum=params.automatic,
+    )
+    progress.end_command()
 
 
 def _update_class(rel: Any, pages: int, total: float, outer: bool) -> None:

@@ -503,7 +503,9 @@ class _Progress:
     def rows(self, processed: int, excluded: int = 0, skipped: int = 0) -> None:
         """So many rows so far: copied, left out by WHERE, left out for their errors."""
         at = progress.Copy
-        progress.update_multi({at.TUPLES_PROCESSED: processed, at.TUPLES_EXCLUDED: excluded, at.TUPLES_SKIPPED: skipped})
+        progress.update_multi(
+            {at.TUPLES_PROCESSED: processed, at.TUPLES_EXCLUDED: excluded, at.TUPLES_SKIPPED: skipped}
+        )
 
     def end(self) -> None:
         """Done; where it fails, the abort of the transaction says so."""

@@ -13,6 +13,12 @@ from tusk.stats import _pending
 cdef WalCounts *wal_counts = NULL
 
 
+def count_temporary(int64_t nread, int64_t nwritten) -> None:
+    """Blocks of temporary files that were read and written."""
+    pgBufferUsage.temp_blks_read += nread
+    pgBufferUsage.temp_blks_written += nwritten
+
+
 cdef class Usage:
     """``Usage()``: nothing yet; ``begin()`` and ``end()`` around each piece."""
 

@@ -16,7 +16,9 @@ from typing import Any
 from tusk.config import settings
 from tusk.errors import Severity, SqlError, errcode, report
 from tusk.stats import _pending
+from tusk.stats._usage import count_temporary
 
+_BLOCK = 8192
 _DIRECTORY = os.path.join("base", "pgsql_tmp")
 # Bytes that this process has in temporary files.
 _in_use = 0
@@ -55,6 +57,7 @@ class TemporaryFile(io.FileIO):
                 )
             _in_use += end - self.size
             self.size = end
+        count_temporary(0, -(-len(data) // _BLOCK))
         view = memoryview(data)
         while view.nbytes:
             view = view[super().write(view) :]
@@ -63,7 +66,10 @@ class TemporaryFile(io.FileIO):
     def read(self, size: int | None = -1, /) -> bytes:
         """Read all of the bytes asked for, as far as there are so many."""
         if size is None or size < 0:
-            return super().readall()
+            rest = super().readall()
+            count_temporary(-(-len(rest) // _BLOCK), 0)
+            return rest
+        count_temporary(-(-size // _BLOCK), 0)
         parts = []
         while size:
             part = super().read(size)

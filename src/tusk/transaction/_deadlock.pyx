@@ -14,6 +14,7 @@ from tusk.memory._process cimport proc_by_number
 from tusk.transaction._lock cimport LOCK, PROCLOCK
 
 from tusk.errors import SqlError, errcode
+from tusk.stats import _pending
 from tusk.transaction.lock_names import MODE_NAMES, describe_tag
 
 ctypedef size_t Address
@@ -224,6 +225,7 @@ def report_deadlock():
     """Raise 40P01 about the last deadlock found."""
     lines = []
     n = len(_details)
+    _pending.count_database("deadlocks")
     for i, (tag, mode, pid) in enumerate(_details):
         next_pid = _details[(i + 1) % n][2]
         lines.append(f"Process {pid} waits for {MODE_NAMES[mode]} on {describe_tag(tag)}; "

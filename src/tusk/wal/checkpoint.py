@@ -16,7 +16,6 @@ from tusk.memory._critical import CriticalSection
 from tusk.memory._interrupts import check as check_for_interrupts
 from tusk.stats import _store
 from tusk.storage import _checkpoint as buffer_writer
-from tusk.stats import _store
 from tusk.storage import _sync
 from tusk.wal import _control, _insert, _xlog, _xlogctl, hooks
 from tusk.wal import segments as segment_files

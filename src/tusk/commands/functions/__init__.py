@@ -4,7 +4,8 @@ import importlib
 
 _MODULES = (
     "activity", "advisory_locks", "catalog_state", "memory_state", "object_sizes", "privileges", "server_files",
-    "session_objects", "settings_state", "statistics_resets", "statistics_state", "statistics_tables", "transaction_state", "visibility", "wal_state",
+    "session_objects", "settings_state", "statistics_resets", "statistics_state", "statistics_tables",
+    "transaction_state", "visibility", "wal_state",
 )  # fmt: skip
 
 
