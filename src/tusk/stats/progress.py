@@ -152,6 +152,7 @@ class Copy(IntEnum):
 __all__ = [
     "COMMAND_ANALYZE", "COMMAND_BASEBACKUP", "COMMAND_CLUSTER", "COMMAND_COPY", "COMMAND_CREATE_INDEX",
     "COMMAND_VACUUM", "Analyze", "AnalyzePhase", "Cluster", "ClusterPhase", "Copy", "CreateIndex",
-    "CreateIndexCommand", "CreateIndexPhase", "Vacuum", "VacuumPhase", "current_command", "end_command", "incr_param", "read_progress",
+    "CreateIndexCommand", "CreateIndexPhase", "Vacuum", "VacuumPhase", "current_command", "end_command", "incr_param",
+    "read_progress",
     "start_command", "update_multi", "update_param",
 ]  # fmt: skip
