@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from tusk.config import settings
 from tusk.config.files import load_config_files
-from tusk.errors import Panic, SqlError, errcode
+from tusk.errors import Panic, SqlError, as_panic, errcode
 from tusk.memory import _interrupts, _latch, _lwlock, _process, _procsignal, _wait
 from tusk.memory._critical import critical_count
 from tusk.stats import _activity, _pending, serverlog
@@ -87,7 +87,9 @@ def guarded(step: Callable[[], T]) -> T | None:
 def recover(error: Exception) -> None:
     """Log an error, let go of everything it left behind, and pause so as not to fill the log."""
     if critical_count():
-        raise Panic(getattr(error, "sqlstate", errcode.INTERNAL_ERROR), str(error)) from error
+        if isinstance(error, SqlError):
+            raise as_panic(error) from error
+        raise Panic(errcode.INTERNAL_ERROR, repr(error)) from error
     _interrupts.reset_holdoff()
     serverlog.log_error(error if isinstance(error, SqlError) else SqlError(errcode.INTERNAL_ERROR, repr(error)))
     _lwlock.release_all()

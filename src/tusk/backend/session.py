@@ -22,7 +22,7 @@ from tusk.commands.portals import Portal
 from tusk.commands.prepared import PreparedStatements
 from tusk.config import settings, show
 from tusk.config.registry import take_changed_reported
-from tusk.errors import Fatal, Message, Severity, SqlError, errcode
+from tusk.errors import Fatal, Message, Severity, SqlError, as_panic, errcode
 from tusk.memory import _interrupts, _lwlock
 from tusk.memory._context import well_known_context
 from tusk.memory._critical import critical_count
@@ -177,7 +177,7 @@ class Session:
     def _recover(self, error: SqlError) -> None:
         """After an error: tell, abort, be ready for the next message."""
         if critical_count():
-            raise error
+            raise as_panic(error) from error
         _interrupts.reset_holdoff()
         interrupts.disable_statement_timeout()
         serverlog.log_error(error)

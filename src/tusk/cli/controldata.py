@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from tusk.errors import SqlError
+from tusk.errors import Fatal, Panic, SqlError
 from tusk.wal.controldata import report_control_file
 
 
@@ -25,7 +25,7 @@ def controldata(pgdata: str | None, directory: str | None) -> None:
         sys.exit(1)
     try:
         text, warnings = report_control_file(where)
-    except SqlError as error:
+    except (Fatal, Panic, SqlError) as error:
         print(f"tusk controldata: error: {error.message}", file=sys.stderr)
         sys.exit(1)
     for warning in warnings:

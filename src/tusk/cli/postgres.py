@@ -12,7 +12,7 @@ import click
 
 from tusk.config import Context, Source, set_option, settings, show
 from tusk.config.files import load_config_files
-from tusk.errors import Fatal, SqlError, errcode
+from tusk.errors import Fatal, Panic, SqlError, as_fatal
 from tusk.stats import serverlog
 
 _ROOT_MESSAGE = """"root" execution of the PostgreSQL server is not permitted.
@@ -109,15 +109,24 @@ def run_postmaster(datadir: Path | None, given: list[tuple[str, str]], *, show_n
             print(show(show_name))
             return 0
         return _supervise(directory, config_file)
+    except StartRefused as refusal:
+        print(f"postgres: {refusal}", file=sys.stderr)
+        return refusal.status
     except (Fatal, SqlError) as error:
-        serverlog.log_error(_as_fatal(error))
+        serverlog.log_error(as_fatal(error))
         return 1
+    except Panic as error:
+        serverlog.log_error(error)
+        sys.stderr.flush()
+        os.abort()
 
 
-def _as_fatal(error: Fatal | SqlError) -> Fatal:
-    if isinstance(error, Fatal):
-        return error
-    return Fatal(error.sqlstate, error.message, detail=error.detail, hint=error.hint)
+class StartRefused(Exception):
+    """What is said plainly, not through the log, since there is no log yet."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 def _load_settings(datadir: Path, given: list[tuple[str, str]]) -> tuple[Path, Path]:
@@ -129,14 +138,13 @@ def _load_settings(datadir: Path, given: list[tuple[str, str]]) -> tuple[Path, P
     config_file = Path(from_command_line.get("config_file", directory / "postgresql.conf"))
     if not config_file.exists():
         if not directory.exists():
-            raise Fatal(
-                errcode.UNDEFINED_FILE,
-                f'could not access directory "{directory}": No such file or directory',
-                hint='Run initdb or pg_basebackup to initialize a PostgreSQL data directory.',
+            raise StartRefused(
+                f'could not access directory "{directory}": No such file or directory\n'
+                "Run initdb or pg_basebackup to initialize a PostgreSQL data directory.",
+                2,
             )
-        raise Fatal(
-            errcode.UNDEFINED_FILE,
-            f'could not access the server configuration file "{config_file}": No such file or directory',
+        raise StartRefused(
+            f'could not access the server configuration file "{config_file}": No such file or directory', 2
         )
     load_config_files(directory, config_file, is_reload=False)
     data = Path(settings.data_directory or directory).absolute()
@@ -148,6 +156,16 @@ def _load_settings(datadir: Path, given: list[tuple[str, str]]) -> tuple[Path, P
     ):
         set_option(name, str(path), Context.POSTMASTER, Source.OVERRIDE)
     return data, config_file
+
+
+def _check_reserved_connections() -> None:
+    reserved, for_superusers = settings.reserved_connections, settings.superuser_reserved_connections
+    if reserved + for_superusers >= settings.max_connections:
+        raise StartRefused(
+            f'"superuser_reserved_connections" ({for_superusers}) plus "reserved_connections" ({reserved}) must be less '
+            f'than "max_connections" ({settings.max_connections})',
+            1,
+        )
 
 
 def _supervise(directory: Path, config_file: Path) -> int:
@@ -163,7 +181,17 @@ def _supervise(directory: Path, config_file: Path) -> int:
 
     set_report_sink(serverlog.log_message)
     lockfile.check_data_directory(directory)
+    control_file = directory / "global" / "pg_control"
+    try:
+        control_file.open("rb").close()
+    except OSError as error:
+        raise StartRefused(
+            f'could not find the database system\nExpected to find it in the directory "{directory}",\n'
+            f'but could not open file "{control_file}": {error.strerror}',
+            2,
+        ) from error
     os.chdir(directory)
+    _check_reserved_connections()
     check_settings()
     settle_computed_settings(directory)
     warn_of_settings_without_effect()

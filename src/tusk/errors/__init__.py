@@ -6,7 +6,7 @@ no handler of errors swallows it. Lower severities do not raise: they go through
 """
 
 from tusk.errors import codes as errcode
-from tusk.errors.exceptions import Fatal, Panic, SqlError, feature_not_supported
+from tusk.errors.exceptions import Fatal, Panic, SqlError, as_fatal, as_panic, feature_not_supported
 from tusk.errors.reporting import Message, Severity, report, set_report_sink
 
 __all__ = [
@@ -15,6 +15,8 @@ __all__ = [
     "Panic",
     "Severity",
     "SqlError",
+    "as_fatal",
+    "as_panic",
     "errcode",
     "feature_not_supported",
     "report",

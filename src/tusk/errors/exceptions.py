@@ -86,6 +86,16 @@ class Panic(_WithFields):
     severity = "PANIC"
 
 
+def as_fatal(error: _WithFields) -> Fatal:
+    """The same error, ending the process: an ERROR where there is no lesser way to fail."""
+    return Fatal(error.sqlstate, error.message, **{name: getattr(error, name) for name in FIELDS})
+
+
+def as_panic(error: _WithFields) -> Panic:
+    """The same error as a PANIC: it happened in a critical section."""
+    return Panic(error.sqlstate, error.message, **{name: getattr(error, name) for name in FIELDS})
+
+
 def _rebuild(kind: type[_WithFields], sqlstate: str, message: str, fields: dict[str, Any]) -> _WithFields:
     return kind(sqlstate, message, **fields)
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from tusk.errors import Fatal, Panic, SqlError
+from tusk.errors import Fatal, Panic, SqlError, as_fatal, as_panic
 from tusk.memory import _interrupts, _latch, _process
 from tusk.memory._critical import critical_count
 from tusk.postmaster.kinds import KINDS
@@ -74,8 +74,12 @@ def _child(backend_type: BackendType, run: Callable[[], None], prepare: Callable
         run()
         status = 0
     except (Fatal, SqlError) as error:
-        serverlog.log_error(error)
-        status = 2 if critical_count() else 1
+        if critical_count():
+            serverlog.log_error(as_panic(error))
+            os.abort()
+        # Nothing above this catches an ERROR, so it ends the process.
+        serverlog.log_error(as_fatal(error))
+        status = 1
     except Panic as error:
         serverlog.log_error(error)
         os.abort()

@@ -18,14 +18,6 @@ _SPECIAL_AND_AUXILIARY_PROCESSES = 40
 
 def check_settings() -> None:
     """Refuse combinations that cannot work, as the postmaster does. FATAL 22023."""
-    reserved = settings.superuser_reserved_connections + settings.reserved_connections
-    if reserved >= settings.max_connections:
-        raise Fatal(
-            errcode.INVALID_PARAMETER_VALUE,
-            f'"superuser_reserved_connections" ({settings.superuser_reserved_connections}) plus '
-            f'"reserved_connections" ({settings.reserved_connections}) must be less than "max_connections" '
-            f"({settings.max_connections})",
-        )
     if settings.archive_mode != "off" and settings.wal_level == "minimal":
         raise Fatal(
             errcode.INVALID_PARAMETER_VALUE, 'WAL archival cannot be enabled when "wal_level" is "minimal"'

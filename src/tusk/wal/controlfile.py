@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
 from pathlib import Path
 
-from tusk.errors import Fatal, errcode
+from tusk.errors import Fatal, Panic, errcode
 from tusk.wal._crc32c import crc32c
 
 PG_CONTROL_VERSION = 1800
@@ -159,18 +159,18 @@ def _bad(detail: str, hint: str = "It looks like you need to initdb.") -> Fatal:
 
 
 def read_control_bytes(data_directory: str | os.PathLike[str]) -> bytes:
-    """The first bytes of the file, unchecked; FATAL when it cannot be read in full."""
+    """The first bytes of the file, unchecked; PANIC when it cannot be read in full."""
     path = Path(data_directory) / CONTROL_FILE
     try:
         with open(path, "rb") as file:
             data = file.read(CONTROL_SIZE)
     except OSError as error:
-        raise Fatal(
+        raise Panic(
             errcode.UNDEFINED_FILE if isinstance(error, FileNotFoundError) else errcode.IO_ERROR,
             f'could not open file "{CONTROL_FILE}": {error.strerror}',
         ) from error
     if len(data) != CONTROL_SIZE:
-        raise Fatal(
+        raise Panic(
             errcode.DATA_CORRUPTED, f'could not read file "{CONTROL_FILE}": read {len(data)} of {CONTROL_SIZE}'
         )
     return data
