@@ -5,7 +5,7 @@ JOBS  ?= $(shell nproc)
 BUILD  = $(PYTHON) setup.py -q build_ext --inplace -j $(JOBS)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: debug asan relassert plain test-all lint fmt generate record bench docs
+.PHONY: debug asan relassert plain test-all torture debug-tests lint fmt generate record bench docs
 
 plain:              ## optimised, what ./test and ./serve use
 	TUSK_BUILD=plain $(SETUP) test
@@ -21,6 +21,13 @@ relassert:          ## optimised, with assertions
 
 test-all:           ## the slow tests too
 	TUSK_SLOW=1 ./test $(ARGS)
+
+torture:            ## kill any process under load, again and again; MINUTES=10
+	$(SETUP) test > /dev/null
+	$(PYTHON) -m tests.torture --minutes $(or $(MINUTES),10)
+
+debug-tests:        ## unit tests and a server on a debug build, in a copy; FLAVOUR=asan
+	tools/debug_tests $(or $(FLAVOUR),debug)
 
 lint:               ## style, types, layers
 	$(SETUP) lint > /dev/null

@@ -526,13 +526,15 @@ cdef int _verify(char *page, const RelFileLocator *locator, int backend, ForkNum
     cdef int problems = page_is_verified(page, block, data_checksums_enabled)
     if problems == 0:
         return 0
+    path = relation_path(locator, backend, fork)
     if problems & 1:
-        report(Severity.WARNING,
+        report(Severity.LOG,
                f"page verification failed, calculated checksum {page_checksum(page, block)} but expected "
                f"{page_header(page).pd_checksum}", sqlstate=errcode.DATA_CORRUPTED)
         if ignore_checksum_failure and not problems & 2:
+            report(Severity.WARNING, f'ignoring checksum failure in block {block} of relation "{path}"',
+                   sqlstate=errcode.DATA_CORRUPTED)
             return 0
-    path = relation_path(locator, backend, fork)
     if zero_on_error or zero_damaged_pages:
         report(Severity.WARNING, f'invalid page in block {block} of relation "{path}"; zeroing out page',
                sqlstate=errcode.DATA_CORRUPTED)
