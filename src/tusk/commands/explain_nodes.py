@@ -57,6 +57,8 @@ class NodeWriter:
     def __init__(self, planned: Any, executor: Any, options: Any) -> None:
         self.planned = planned
         self.options = options
+        # Columns show their table where there are several; the group entry is none.
+        self.several = len([rte for rte in planned.rtable if rte.rtekind != enums.RTE_GROUP]) > 1
         self.estate = executor.estate
         self.names = PlanNames(planned, _used_relations(planned))
         self.states: dict[int, Any] = {}
@@ -219,7 +221,7 @@ class NodeWriter:
 
     def _expression(self, expr: Any, plan: Any, ancestors: list[Any], *, prefix: bool | None = None) -> str:
         if prefix is None:
-            prefix = self.options.verbose or len(self.planned.rtable) > 1
+            prefix = self.options.verbose or self.several
         return self.names.expression(expr, plan, ancestors, prefix=prefix)
 
     def _qual(self, entry: Entry, label: str, qual: Any, plan: Any, ancestors: list[Any], *, is_scan: bool) -> bool:
@@ -234,7 +236,7 @@ class NodeWriter:
             tree = make_bool(enums.AND_EXPR, clauses)
         is_subquery = type(plan).__name__ == "SubqueryScan"
         verbose = self.options.verbose
-        prefix = (verbose or is_subquery) if is_scan else len(self.planned.rtable) > 1 or verbose
+        prefix = (verbose or is_subquery) if is_scan else self.several or verbose
         entry.properties.append((label, self.names.expression(tree, plan, ancestors, prefix=prefix), None))
         return True
 
@@ -275,7 +277,7 @@ class NodeWriter:
                 shown = [self._expression(t.expr, plan, ancestors, prefix=True) for t in plan.returningLists[0]]
                 entry.properties.append(("Output", shown, ", ".join(shown)))
             return
-        several = len(self.planned.rtable) > 1
+        several = self.several
         shown = [self._expression(t.expr, plan, ancestors, prefix=several) for t in plan.targetlist]
         entry.properties.append(("Output", shown, ", ".join(shown)))
 
@@ -414,7 +416,7 @@ class NodeWriter:
     def _sample_scan(self, entry: Entry, plan: Any, ancestors: list[Any]) -> None:
         """``Sampling: method (arguments) REPEATABLE (seed)``."""
         sample = plan.tablesample
-        prefix = len(self.planned.rtable) > 1 or self.options.verbose
+        prefix = self.several or self.options.verbose
         method = lookup(c.PROCOID, sample.tsmhandler).proname
         args = [self._expression(arg, plan, ancestors, prefix=prefix) for arg in sample.args]
         text = f"{quote_identifier(method)} ({', '.join(args)})"

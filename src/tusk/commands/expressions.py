@@ -83,7 +83,9 @@ def _check_virtual(pstate: ParseState, expr: Any, type_oid: int) -> None:
         )
 
     def visit(node: Node) -> bool:
-        if nodefuncs.function_of(node) >= 16384:
+        kind = type(node).__name__
+        function = node.funcid if kind == "FuncExpr" else nodefuncs.function_of(node) if hasattr(node, "opno") else 0
+        if function >= 16384:
             raise SqlError(
                 errcode.FEATURE_NOT_SUPPORTED, "generation expression uses user-defined function",
                 detail="Virtual generated columns that make use of user-defined functions are not yet supported.",
@@ -97,8 +99,10 @@ def _check_virtual(pstate: ParseState, expr: Any, type_oid: int) -> None:
 
 
 def contains_mutable_functions(tree: Any) -> bool:
-    """Whether a tree calls anything not immutable (contain_mutable_functions)."""
-    return nodefuncs.contains_volatile(tree, "i")
+    """Whether a tree, once planned, calls anything not immutable (contain_mutable_functions_after_planning)."""
+    from tusk.sql.plan import fold_constants
+
+    return nodefuncs.contains_volatile(fold_constants(None, tree), "i")
 
 
 def cook_check(pstate: ParseState, raw: Any, relname: str) -> Any:

@@ -26,6 +26,7 @@ cdef class ResultRelation:
     cdef list checks                    # (name, Expr)
     cdef list generated                 # (attribute number, Expr) of stored generated columns
     cdef bint any_not_null
+    cdef list virtual_not_null          # (attribute index, Expr) of virtual columns that are NOT NULL
     cdef list indexes                   # IndexTarget
     cdef readonly list triggers         # pg_trigger rows
     cdef bint prepared

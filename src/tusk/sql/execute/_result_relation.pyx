@@ -27,6 +27,7 @@ from tusk.errors import SqlError, errcode, feature_not_supported
 from tusk.sql.execute import support
 from tusk.sql.execute.program import Compiler
 from tusk.sql.nodes.nodetext import read_node_tree
+from tusk.sql.plan.virtual import expand_in_tree, virtual_columns
 
 SYSTEM_TYPES = {-1: 27, -2: 28, -3: 29, -4: 28, -5: 29, -6: 26}
 RowExclusiveLock = 3
@@ -61,11 +62,16 @@ cdef class ResultRelation:
         self.checks = []
         self.generated = []
         self.triggers = []
+        self.virtual_not_null = []
         if info is not None:
+            virtual = virtual_columns(rel)
             for check in info.checks:
                 if check.ccenforced:
-                    self.checks.append((check.ccname, compiler.compile(as_expression(
-                        parsed_tree(rel, ("check", check.ccname), check.ccbin)))))
+                    tree = expand_in_tree(parsed_tree(rel, ("check", check.ccname), check.ccbin), virtual)
+                    self.checks.append((check.ccname, compiler.compile(as_expression(tree))))
+            for attno, tree in virtual.items():
+                if rel.desc.attrs[<int> attno - 1].attnotnull:
+                    self.virtual_not_null.append((attno - 1, compiler.compile(tree)))
             for i in range(rel.desc.natts):
                 if rel.desc.attrs[i].attgenerated == c's':
                     tree = parsed_tree(rel, ("default", i + 1), info.defaults[i + 1])
@@ -216,6 +222,15 @@ cdef class ResultRelation:
         row = lookup(NAMESPACEOID, self.rel.namespace)
         return None if row is None else row.nspname
 
+    def null_in(self, int i):
+        """23502 for a column."""
+        name = self.rel.desc.names[i]
+        return SqlError(
+            errcode.NOT_NULL_VIOLATION,
+            f'null value in column "{name}" of relation "{self.rel.name}" violates not-null constraint',
+            detail=f"Failing row contains {self.describe_row()}.", schema=self.schema_name(), table=self.rel.name,
+            column=name)
+
     cdef int check_constraints(self) except -1:
         cdef int i
         cdef Expr expr
@@ -225,12 +240,13 @@ cdef class ResultRelation:
             for i in range(self.rel.desc.natts):
                 if self.rel.desc.attrs[i].attnotnull and self.row.cols[i].nulls[0] and \
                         self.rel.desc.attrs[i].attgenerated != c'v':
-                    name = self.rel.desc.names[i]
-                    raise SqlError(
-                        errcode.NOT_NULL_VIOLATION,
-                        f'null value in column "{name}" of relation "{self.rel.name}" violates not-null constraint',
-                        detail=f"Failing row contains {self.describe_row()}.", schema=self.schema_name(),
-                        table=self.rel.name, column=name)
+                    raise self.null_in(i)
+        if self.virtual_not_null:
+            self.ctx.scan = self.row
+            for place, expr in self.virtual_not_null:
+                eval_scalar(expr, self.ctx, &isnull)
+                if isnull:
+                    raise self.null_in(place)
         if self.checks:
             self.ctx.scan = self.row
             for name, expr in self.checks:

@@ -16,6 +16,7 @@ from tusk.storage._buffer cimport NBuffers, release_buffer
 from tusk.types._kernel cimport Vector
 from tusk.types._kernel_datum cimport DatumType, datum_type
 
+from tusk.errors import SqlError, errcode
 from tusk.sql.execute.program import Compiler
 
 SYSTEM_TYPES = {-1: 27, -2: 28, -3: 29, -4: 28, -5: 29, -6: 26}
@@ -127,6 +128,11 @@ cdef class ScanState(PlanState):
 
     cdef int open(self) except -1:
         self.rel = self.estate.relation(self.rti)
+        if self.rel.relkind == c'm' and not self.rel.form.relispopulated:
+            raise SqlError(
+                errcode.OBJECT_NOT_IN_PREREQUISITE_STATE,
+                f'materialized view "{self.rel.name}" has not been populated',
+                hint="Use the REFRESH MATERIALIZED VIEW command.")
         self.ntuples = 0
         self.npins = 0
         self.epq_done = False

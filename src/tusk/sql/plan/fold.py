@@ -121,7 +121,7 @@ class Folder:
             return node
         if self._may_call(function) and all(type(arg) is Const for arg in node.args):
             return self._evaluate(node)
-        if type(node) is FuncExpr and row.prolang == SQL_LANGUAGE and _inliner is not None:
+        if row.prolang == SQL_LANGUAGE and _inliner is not None:
             found = _inliner(node, row, self.fold)
             if found is not None:
                 return found

@@ -11,7 +11,7 @@ from tusk.catalog.cache import lookup
 from tusk.catalog.session import session
 from tusk.sql.analyze import analyze
 from tusk.sql.analyze.coerce import ASSIGNMENT, coerce_to_target_type
-from tusk.sql.nodes import Const, FuncExpr, OpExpr, Param, Query, RelabelType, Var, copy_tree, enums
+from tusk.sql.nodes import CoerceViaIO, Const, FuncExpr, OpExpr, Param, Query, RelabelType, Var, copy_tree, enums
 from tusk.sql.nodes.nodefuncs import contains_volatile, expr_type, function_of, mutate_levels, walk_levels
 from tusk.sql.nodes.nodetext import read_node_tree
 from tusk.sql.parse import parse
@@ -95,13 +95,13 @@ def _expression_of(queries: list[Query], result_type: int) -> Any:
     return coerce_to_target_type(None, expr, actual, result_type, -1, ASSIGNMENT, enums.COERCE_IMPLICIT_CAST)
 
 
-def inline_call(node: FuncExpr, row: Any) -> Any:
+def inline_call(node: FuncExpr | OpExpr, row: Any) -> Any:
     """What a call of a function in SQL comes to, its arguments put into the body; None when it has to be called."""
     if row.prolang != SQL_LANGUAGE or row.oid in _active:
         return None
     if not object_aclcheck(_PROC_CLASS, row.oid, session.current_user_id, _ACL_EXECUTE):
         return None
-    body = simple_body(row, tuple(expr_type(arg) for arg in node.args), node.funcresulttype)
+    body = simple_body(row, tuple(expr_type(arg) for arg in node.args), expr_type(node))
     if body is None:
         return None
     if row.provolatile == "i" and contains_volatile(body, "i"):
@@ -151,12 +151,12 @@ def _may_hide_null(tree: Any) -> bool:
         function = lookup(c.PROCOID, tree.funcid if kind is FuncExpr else function_of(tree))
         if function is None or not function.proisstrict:
             return True
-    elif kind is not RelabelType:
+    elif kind not in (RelabelType, CoerceViaIO):
         return True
     return any(_may_hide_null(child) for child in nodes_below(tree))
 
 
-def inlined(node: FuncExpr, row: Any, fold: Any) -> Any:
+def inlined(node: FuncExpr | OpExpr, row: Any, fold: Any) -> Any:
     """``inline_call``, simplified further by ``fold``; the function is not inlined into itself."""
     found = inline_call(node, row)
     if found is None:

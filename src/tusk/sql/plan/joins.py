@@ -194,11 +194,17 @@ def distinct_rel(root: Root, right: Rel, info: OuterJoin, clauses: list[Clause])
         target.append(TargetEntry(expr=expr, resno=number, ressortgroupref=number))
         grouping.append(SortGroupClause(tleSortGroupRef=number, eqop=operator, hashable=True))
     rows = group_count(root, [entry.expr for entry in target], cheapest.rows)
+    compared = {fingerprint(entry.expr) for entry in target}
+    # What rechecks of changed rows need of the row that stands for its equals.
+    target += [
+        TargetEntry(expr=var, resno=number)
+        for number, var in enumerate((v for v in right.target if fingerprint(v) not in compared), len(target) + 1)
+    ]
     single = Rel(
         relids=right.relids, rows=rows, width=right.width, rtindex=0, consider_startup=right.consider_startup,
         target=list(right.target), joins=right.joins,
     )  # fmt: skip
-    startup, total = cost.aggregate("hashed", cheapest.startup, cheapest.total, cheapest.rows, rows, len(target), 0.0)
+    startup, total = cost.aggregate("hashed", cheapest.startup, cheapest.total, cheapest.rows, rows, len(grouping), 0.0)
     project = Path(
         "Project", single, cheapest.rows, cheapest.startup, cheapest.total, [], 0, [cheapest], {}, target,
         cheapest.disabled,

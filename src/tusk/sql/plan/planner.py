@@ -22,6 +22,7 @@ from tusk.sql.plan.setrefs import finish_statement
 from tusk.sql.plan.structures import Global, Path, Rel, Root
 from tusk.sql.plan.targets import need_target, preprocess_target
 from tusk.sql.plan.upper import finish_path, limit_estimates, plan_upper
+from tusk.sql.plan.virtual import expand_virtual_columns
 
 
 def plan(query: Query, text: str, cursor_options: int = 0, params: Any = None) -> PlannedStmt:
@@ -30,7 +31,7 @@ def plan(query: Query, text: str, cursor_options: int = 0, params: Any = None) -
     fraction = 0.0
     if cursor_options & enums.CURSOR_OPT_FAST_PLAN:
         fraction = 0.1
-    root, path = plan_query(glob, copy_tree(query), None, fraction)
+    root, path = plan_query(glob, expand_virtual_columns(copy_tree(query)), None, fraction)
     tree = make_plan(root, path)
     return finish_statement(root, tree, query)
 

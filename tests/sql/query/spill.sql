@@ -1,0 +1,23 @@
+-- Grouping, sorting and joining with little work_mem: what does not fit goes to temporary files.
+create table big as select i, (i::bigint*7919)%30000 as k, 'text value number '||(i%25000) as t, (i%10000)::numeric as n from generate_series(1,60000) i;
+analyze big;
+set work_mem='512kB';
+set enable_sort=off;
+select count(*), sum(c), sum(s) from (select k, count(*) c, sum(i) s from big group by k) x;
+select count(*), sum(c) from (select t, count(*) c, min(i) mi from big group by t) x;
+select count(*), sum(c), max(a) from (select n, count(*) c, array_length(array_agg(i),1) a from big group by n) x;
+select count(*) from (select distinct t, k from big) x;
+select count(*), sum(c) from (select k, t, count(*) c from big group by grouping sets ((k),(t),())) x;
+select count(*) from (select t from big union select t||'x' from big) x;
+reset enable_sort;
+set enable_hashagg=off;
+select count(*), sum(c), sum(s) from (select k, count(*) c, sum(i) s from big group by k) x;
+select count(*), sum(c) from (select t, count(distinct k) c, min(i) mi from big group by t) x;
+select count(*) from (select distinct t, k from big) x;
+select count(*), sum(hashtext(t)::bigint) from (select t from big order by t desc, k) x;
+reset enable_hashagg;
+select count(*) from big a join big b on a.t=b.t and a.i=b.i;
+set temp_file_limit='1MB';
+select count(*) from (select t from big order by t) x;
+select count(*), sum(c) from (select t, count(*) c from big group by t) x;
+reset temp_file_limit;
