@@ -53,6 +53,30 @@ class CallExpr(Expr):
         collation: Any = ...,
     ) -> None: ...
 
+class BodyExpr(Expr):
+    def __init__(
+        self,
+        args: list[Any],
+        placeholders: list[Any],
+        body: Expr,
+        strict: bool,
+        type: DatumType,
+        typmod: Any = ...,
+        collation: Any = ...,
+    ) -> None: ...
+
+class StoreExpr(Expr):
+    def __init__(
+        self,
+        base: Expr,
+        subscripts: list[Any],
+        parts: list[Any],
+        store: Any,
+        type: DatumType,
+        typmod: Any = ...,
+        collation: Any = ...,
+    ) -> None: ...
+
 class KernelExpr(Expr):
     kernel: Kernel
     fallback: CallExpr
