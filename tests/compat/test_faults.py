@@ -55,12 +55,24 @@ def _open_way(path):
         path = path.parent
 
 
-def copied(templates, name, place, **settings):
-    """A server of a kind on a copy of its directory, not started; and the table's file."""
+def copied(templates, name, place, bare=False, **settings):
+    """A server of a kind on a copy of its directory, not started; and the table's file.
+
+    ``bare`` leaves the databases out: for servers that will not come so far as to look at them.
+    """
     data, file = templates[name]
     _open_way(place)
     target = place / f"{name}-data"
-    subprocess.run(["cp", "-a", data, target], check=True)
+    if bare:
+        target.mkdir()
+        subprocess.run(["cp", "-a", *(path for path in data.iterdir() if path.name != "base"), target], check=True)
+        (target / "base").mkdir()
+        status = data.stat()
+        for path in (target, target / "base"):
+            os.chown(path, status.st_uid, status.st_gid)
+            path.chmod(0o700)
+    else:
+        subprocess.run(["cp", "-a", data, target], check=True)
     server = KINDS[name](target, settings={**SETTINGS, **settings})
     return server, target / file
 
@@ -78,7 +90,8 @@ def plain(text, server):
 def refusal(server, *options):
     """The exit status and the messages (without LOG) of a server that does not start."""
     home = server.home
-    command = [*server.postgres_command, "-D", str(server.data), "-k", str(home), "-c", "listen_addresses=", "-p", "5749"]
+    command = [*server.postgres_command, "-D", str(server.data), "-k", str(home), "-p", "5749",
+               "-c", "listen_addresses="]
     try:
         done = server.run([*command, *options], check=False, timeout=30)
     except subprocess.TimeoutExpired as error:
@@ -158,7 +171,7 @@ DIRECTORIES = {
 def test_a_directory_is_refused(templates, tmp_path, what):
     said = {}
     for name in KINDS:
-        server, _ = copied(templates, name, tmp_path)
+        server, _ = copied(templates, name, tmp_path, bare=True)
         DIRECTORIES[what](server.data)
         said[name] = refusal(server)
     if what == "out of range in the file" or "in the file" in what:
@@ -174,7 +187,7 @@ def test_a_directory_is_refused(templates, tmp_path, what):
 def test_a_directory_of_others_is_refused(templates, tmp_path, what):
     said = {}
     for name in KINDS:
-        server, _ = copied(templates, name, tmp_path)
+        server, _ = copied(templates, name, tmp_path, bare=True)
         if what == "another owner":
             os.chown(server.data, 0, server._user.pw_gid)
             server.data.chmod(0o750)
@@ -193,7 +206,7 @@ OPTIONS = [
 
 
 def test_options_are_refused(templates, tmp_path):
-    servers = {name: copied(templates, name, tmp_path)[0] for name in KINDS}
+    servers = {name: copied(templates, name, tmp_path, bare=True)[0] for name in KINDS}
     for options in OPTIONS:
         said = {name: refusal(server, *options) for name, server in servers.items()}
         assert said["tusk"] == said["postgresql"], options
@@ -252,8 +265,8 @@ def test_a_damaged_page(templates, tmp_path, what):
             for statement in (
                 "SET max_parallel_workers_per_gather = 0", "SELECT count(*) FROM t", "SELECT a FROM t WHERE a = 1",
                 "UPDATE t SET b = 'y'", "SET ignore_checksum_failure = on", "SELECT count(*) FROM t WHERE b > ''",
-                "SET ignore_checksum_failure = off", "SET zero_damaged_pages = on", "SELECT count(*) FROM t WHERE b > ''",
-                "SELECT count(*) FROM t WHERE b > ''", "SELECT 1",
+                "SET ignore_checksum_failure = off", "SET zero_damaged_pages = on",
+                "SELECT count(*) FROM t WHERE b > ''", "SELECT count(*) FROM t WHERE b > ''", "SELECT 1",
             ):  # fmt: skip
                 result = attempt(session, statement, notices)
                 results.append(plain(repr((statement, result, sorted(set(notices)))), server))
@@ -283,7 +296,8 @@ def end_of_wal(server, session):
     lsn = session.execute("SELECT pg_current_wal_flush_lsn()").fetchone()[0]
     high, low = lsn.split("/")
     position = int(high, 16) << 32 | int(low, 16)
-    return server.data / "pg_wal" / f"00000001{position >> 32:08X}{(position & 0xFFFFFFFF) >> 24:08X}", position & 0xFFFFFF
+    name = f"00000001{position >> 32:08X}{(position & 0xFFFFFFFF) >> 24:08X}"
+    return server.data / "pg_wal" / name, position & 0xFFFFFF
 
 
 def start_with_rows(server, rows=50):
@@ -439,7 +453,8 @@ def test_settings_out_of_range(templates, tmp_path):
                 attempt(session, statement)
                 for statement in (
                     "SET work_mem = 1", "SET work_mem = 'lots'", "SET work_mem = '1XB'", "SET enable_seqscan = 'maybe'",
-                    "SET wal_level = minimal", "SET shared_buffers = '1GB'", "SET no_such = 1", "SET client_min_messages = x",
+                    "SET wal_level = minimal", "SET shared_buffers = '1GB'", "SET no_such = 1",
+                    "SET client_min_messages = x",
                     "ALTER SYSTEM SET work_mem = -7", "ALTER SYSTEM SET no_such_thing = 1", "SET seq_page_cost = 'NaN'",
                     "SET statement_timeout = '-1s'", "SET TimeZone = 'Nowhere/Land'",
                 )  # fmt: skip
@@ -447,7 +462,7 @@ def test_settings_out_of_range(templates, tmp_path):
             os.kill(server.pid, signal.SIGHUP)
             append("work_mem = nonsense")(server.data)
             server.reload()
-            server.wait_until(lambda: "nonsense" in server.log_tail(), "no message")
+            server.wait_until(lambda server=server: "nonsense" in server.log_tail(), "no message")
             assert session.execute("SHOW work_mem").fetchone() == ("4MB",)
     assert said["tusk"] == said["postgresql"]
 

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from servers import oracle_programs
 
 from tests.torture import load, verify
-from tusk.cli.server import Server
+from tusk.cli.server import Server, ServerError
 
 SETTINGS = {
     "fsync": "off",                 # no power is cut here, and the disk would be all that is measured
@@ -267,7 +267,7 @@ def main():
     status = 1
     try:
         status = torture.run()
-    except (verify.Damage, psycopg.Error) as damage:
+    except (verify.Damage, psycopg.Error, ServerError) as damage:
         shutil.copy(torture.server.log_file, torture.home / "log")
         torture.server.stop("immediate")
         print(f"FAILED (seed {options.seed}, directory and log in {torture.home}):\n{damage}", flush=True)

@@ -162,8 +162,8 @@ def _check_reserved_connections() -> None:
     reserved, for_superusers = settings.reserved_connections, settings.superuser_reserved_connections
     if reserved + for_superusers >= settings.max_connections:
         raise StartRefused(
-            f'"superuser_reserved_connections" ({for_superusers}) plus "reserved_connections" ({reserved}) must be less '
-            f'than "max_connections" ({settings.max_connections})',
+            f'"superuser_reserved_connections" ({for_superusers}) plus "reserved_connections" ({reserved}) must be '
+            f'less than "max_connections" ({settings.max_connections})',
             1,
         )
 
