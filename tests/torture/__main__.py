@@ -114,7 +114,7 @@ class Torture:
             process.start()
             clients.append(process)
         end = time.monotonic() + self.options.round_seconds
-        while time.monotonic() < end:
+        while time.monotonic() < end or sum(self.kills.values()) < self.options.kills:
             time.sleep(self.rng.choice((0.1, 0.5, 1.0, 2.5)) * self.rng.random())
             self.kill_one()
             self.wait_for_server()
@@ -257,6 +257,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--round-seconds", type=float, default=20)
+    parser.add_argument("--kills", type=int, default=0, help="kill at least so many processes in the first round")
     parser.add_argument("--check-every", type=int, default=2, metavar="ROUNDS")
     parser.add_argument("--clients", type=int, default=6)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30))
