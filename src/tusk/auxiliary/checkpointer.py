@@ -15,7 +15,7 @@ from tusk.memory import _interrupts, _procsignal
 from tusk.stats import _pending, statsfile
 from tusk.stats.backend_types import BackendType
 from tusk.storage import _smgr, _sync
-from tusk.wal import _xlog, _xlogctl, checkpoint, startup
+from tusk.wal import _xlog, _xlogctl, checkpoint, hooks, startup
 
 WAIT_CHECKPOINTER_MAIN = 0x05000004
 WAIT_CHECKPOINTER_SHUTDOWN = 0x05000005
@@ -37,10 +37,11 @@ def main() -> None:
     _sync.announce_checkpointer(os.getpid())
     checkpoint.set_shutdown_pending(_stopping)
     loop = _Loop()
+    # A spread checkpoint lasts for minutes: new settings count within it.
+    hooks.register("checkpoint.idle", loop.reload_if_asked)
     while not _stopping():
         _sync.absorb_sync_requests()
-        if common.reload_if_asked():
-            loop.apply_settings()
+        loop.reload_if_asked()
         flags = loop.due()
         if flags is not None:
             loop.perform(flags)
@@ -69,6 +70,11 @@ class _Loop:
     def __init__(self) -> None:
         self.last_start = time.monotonic()
         self.apply_settings()
+
+    def reload_if_asked(self) -> None:
+        """After SIGHUP."""
+        if common.reload_if_asked():
+            self.apply_settings()
 
     def apply_settings(self) -> None:
         """full_page_writes is changed for everyone here, and nowhere else."""

@@ -19,6 +19,7 @@ from tusk.catalog.relmapfile import pack_relation_map
 from tusk.catalog.rowbase import Row
 from tusk.catalog.rows import ROW_CLASSES
 from tusk.catalog.schema import CatalogIndex, schemas
+from tusk.wal._syncfs import syncfs
 
 TEMPLATE1, TEMPLATE0, POSTGRES = 1, 4, 5
 DEFAULT_TABLESPACE, GLOBAL_TABLESPACE = 1663, 1664
@@ -265,11 +266,16 @@ def write_transaction_files(data_directory: Path, options: ClusterOptions) -> No
         write_file(data_directory / name, bytes(8192), options.file_mode)
 
 
-def sync_directory_tree(root: Path, *, data_files: bool = True) -> None:
+def sync_directory_tree(root: Path, *, data_files: bool = True, method: str = "fsync") -> None:
     """Flush every file and directory below root to disk, symbolic links to directories followed.
 
-    Without ``data_files`` the files of databases and tablespaces are left out.
+    Without ``data_files`` the files of databases and tablespaces are left out. ``method`` syncfs flushes the file
+    systems that hold the directory, its WAL and its tablespaces instead.
     """
+    if method == "syncfs":
+        for place in [root, root / "pg_wal", *(root / "pg_tblspc").iterdir()]:
+            syncfs(str(place))
+        return
     paths: list[str] = []
     for directory, names, files in os.walk(root, followlinks=True):
         if not data_files and Path(directory) == root:

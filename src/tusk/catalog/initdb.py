@@ -64,6 +64,7 @@ class InitdbOptions:
     settings: dict[str, str] = field(default_factory=dict)
     sync: bool = True
     sync_data_files: bool = True
+    sync_method: str = "fsync"
     clean: bool = True
 
 
@@ -192,7 +193,9 @@ def _check_options(options: InitdbOptions) -> None:
     if len(options.username.encode()) > 63 or not options.username:
         raise InitdbError("role name is empty or too long")
     size = options.wal_segment_size_mb
-    if not 1 <= size <= 1024 or size & (size - 1):
+    if not 1 <= size <= 1024:
+        raise InitdbError("--wal-segsize must be in range 1..1024")
+    if size & (size - 1):
         raise InitdbError("argument of --wal-segsize must be a power of two between 1 and 1024")
     for name, value in options.settings.items():
         known = parameter(name)
@@ -313,7 +316,9 @@ def _write_cluster(
             path.chmod(file_mode)
     progress("writing control file and write-ahead log")
     if options.sync:
-        bootstrap.sync_directory_tree(data_directory, data_files=options.sync_data_files)
+        bootstrap.sync_directory_tree(
+            data_directory, data_files=options.sync_data_files, method=options.sync_method
+        )
         progress("syncing data to disk")
 
 

@@ -1,8 +1,12 @@
-"""``tusk ctl``: start, stop, restart, reload, status, promote, kill. Words, options and exit codes are pg_ctl's."""
+"""``tusk ctl``: start, stop, restart, reload, status, promote, logrotate, kill, initdb, as pg_ctl has them.
+
+Words, options, messages and exit codes are pg_ctl's, but for the program's name in front of a message.
+"""
 
 from __future__ import annotations
 
 import os
+import resource
 import shlex
 import signal
 import subprocess
@@ -14,7 +18,10 @@ from typing import NoReturn
 import click
 
 _STOP_SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
+_MODE_LETTERS = {"s": "smart", "f": "fast", "i": "immediate"}
 _KILL_SIGNALS = ("HUP", "INT", "QUIT", "ABRT", "KILL", "TERM", "USR1", "USR2")
+_ACTIONS = ("init", "initdb", "start", "stop", "restart", "reload", "status", "promote", "logrotate", "kill")
+_TRY_HELP = 'Try "tusk ctl --help" for more information.'
 _POLL_S = 0.05
 
 
@@ -67,10 +74,13 @@ class Control:
         if not self.silent:
             print(text, end=end, flush=True)
 
-    def start(self, log_file: Path | None, options: str, program: str | None) -> None:
-        """Start a server in the background and wait until it accepts connections."""
+    def start(self, log_file: Path | None, options: str, program: str | None, reused: list[str] | None = None) -> None:
+        """Start a server in the background and wait until it accepts connections.
+
+        ``reused`` are the arguments of the last start, which a restart repeats.
+        """
         old = PidFile(self.directory)
-        if old.pid and _alive(abs(old.pid)):
+        if old.pid and _alive(abs(old.pid)) and reused is None:
             print("tusk ctl: another server might be running; trying to start server anyway", file=sys.stderr)
         if os.geteuid() == 0:
             _fail(
@@ -78,7 +88,8 @@ class Control:
                 'Please log in (using, e.g., "su") as the (unprivileged) user that will own the server process.',
             )
         command = [program] if program else [sys.executable, "-m", "tusk.cli", "postgres"]
-        command += ["-D", str(self.directory), *shlex.split(options)]
+        command += reused or ["-D", str(self.directory)]
+        command += shlex.split(options)
         with open(log_file or os.devnull, "ab") if log_file else open(os.dup(1), "ab") as output:
             server = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
@@ -97,13 +108,24 @@ class Control:
                 self.say(" stopped waiting")
                 _fail("could not start server", "Examine the log output.")
             time.sleep(_POLL_S)
-            self.say(".", end="") if int(time.monotonic() / _POLL_S) % 20 == 0 else None
+            if int(time.monotonic() / _POLL_S) % 20 == 0:
+                self.say(".", end="")
         self.say(" stopped waiting")
         _fail("server did not start in time")
 
+    def last_arguments(self) -> list[str] | None:
+        """The arguments in postmaster.opts that a restart uses again; 1 where the file is not there."""
+        path = self.directory / "postmaster.opts"
+        try:
+            line = path.read_text().splitlines()[0]
+        except (OSError, IndexError):
+            _fail(f'could not read file "{path}"')
+        words = shlex.split(line)[1:]
+        return words[1:] if words[:1] == ["postgres"] else words
+
     def stop(self, mode: str, *, missing_ok: bool = False) -> None:
         """Stop the server and wait until it is gone."""
-        pid = self._running_pid(missing_ok=missing_ok, action="stop")
+        pid = self._running_pid(missing_ok=missing_ok, action="restart" if missing_ok else "stop")
         if pid is None:
             return
         os.kill(pid, _STOP_SIGNALS[mode])
@@ -126,16 +148,23 @@ class Control:
         if not pid_file.pid:
             message = f'PID file "{pid_file.path}" does not exist'
             if missing_ok:
-                print(f"tusk ctl: {message}\nIs server running?", file=sys.stderr)
+                print(f"tusk ctl: {message}\nIs server running?\ntrying to start server anyway", file=sys.stderr)
                 return None
             _fail(message, "Is server running?")
         if pid_file.pid < 0:
-            _fail(f"cannot {action} server; single-user server is running (PID: {-pid_file.pid})")
+            _fail(
+                f"cannot {action} server; single-user server is running (PID: {-pid_file.pid})",
+                "Please terminate the single-user server and try again." if action == "restart" else "",
+            )
         if not _alive(pid_file.pid):
             if missing_ok:
-                print(f"tusk ctl: old server process (PID: {pid_file.pid}) seems to be gone", file=sys.stderr)
+                print(
+                    f"tusk ctl: old server process (PID: {pid_file.pid}) seems to be gone\nstarting server anyway",
+                    file=sys.stderr,
+                )
                 return None
-            _fail(f"could not send {action} signal (PID: {pid_file.pid}): No such process")
+            what = {"logrotate": "log rotation"}.get(action, action)
+            _fail(f"could not send {what} signal (PID: {pid_file.pid}): No such process")
         return pid_file.pid
 
     def reload(self) -> None:
@@ -145,10 +174,23 @@ class Control:
         os.kill(pid, signal.SIGHUP)
         self.say("server signaled")
 
+    def rotate_log(self) -> None:
+        """Leave the signal file that asks for new log files, and wake the postmaster."""
+        pid = self._running_pid(action="logrotate")
+        assert pid is not None
+        path = self.directory / "logrotate"
+        try:
+            path.write_bytes(b"")
+        except OSError as error:
+            _fail(f'could not create log rotation signal file "{path}": {error.strerror}')
+        os.kill(pid, signal.SIGUSR1)
+        self.say("server signaled to rotate log file")
+
     def promote(self) -> None:
         """Ask a standby to become a primary."""
-        pid = self._running_pid(action="promote")
-        assert pid is not None
+        pid_file = PidFile(self.directory)
+        if pid_file.pid <= 0:
+            self._running_pid(action="promote")
         _fail("cannot promote server; server is not in standby mode")
 
     def status(self) -> None:
@@ -167,23 +209,40 @@ class Control:
         sys.exit(3)
 
 
-@click.command(name="ctl", context_settings={"help_option_names": ["-?", "--help"]})
-@click.argument(
-    "action", type=click.Choice(["start", "stop", "restart", "reload", "status", "promote", "kill", "initdb"])
-)
-@click.argument("arguments", nargs=-1)
+class _Program(click.Command):
+    """A command that answers mistakes in its arguments as PostgreSQL's programs do: a line, a hint, status 1."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse; leave with status 1 on an error."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            print(f"tusk ctl: {error.format_message()}\n{_TRY_HELP}", file=sys.stderr)
+            sys.exit(1)
+
+
+def _show_version(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value:
+        print("tusk ctl (PostgreSQL) 18.4")
+        ctx.exit()
+
+
+@click.command(name="ctl", cls=_Program, context_settings={"help_option_names": ["-?", "--help"]})
+@click.argument("words", nargs=-1, metavar="ACTION [SIGNALNAME PID]")
 @click.option("-D", "--pgdata", "datadir", type=click.Path(path_type=Path), help="location of the database")
 @click.option("-m", "--mode", default="fast", help='"smart", "fast", or "immediate"')
 @click.option("-w", "--wait", "wait", flag_value=True, default=True, help="wait until operation completes (default)")
 @click.option("-W", "--no-wait", "wait", flag_value=False, help="do not wait until operation completes")
 @click.option("-t", "--timeout", "timeout_s", type=int, help="seconds to wait when using -w option")
 @click.option("-l", "--log", "log_file", type=click.Path(path_type=Path), help="write server log to FILENAME")
-@click.option("-o", "--options", multiple=True, help="command line options to pass to the server")
+@click.option("-o", "--options", multiple=True, help="command line options to pass to the server, or to initdb")
 @click.option("-p", "program", help="the server program")
+@click.option("-c", "--core-files", is_flag=True, help="allow the server to produce core files")
 @click.option("-s", "--silent", is_flag=True, help="only print errors, no informational messages")
+@click.option("-V", "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version,
+              help="output version information, then exit")
 def ctl(
-    action: str,
-    arguments: tuple[str, ...],
+    words: tuple[str, ...],
     datadir: Path | None,
     mode: str,
     wait: bool,
@@ -191,45 +250,86 @@ def ctl(
     log_file: Path | None,
     options: tuple[str, ...],
     program: str | None,
+    core_files: bool,
     silent: bool,
 ) -> None:
-    """Start, stop, restart, reload, promote, or ask about a server, or send a signal to a process."""
-    if action == "kill":
-        _kill(arguments)
-        return
-    mode = {"s": "smart", "f": "fast", "i": "immediate"}.get(mode, mode)
+    """Initialize, start, stop, restart, reload, promote, or ask about a server, or send a signal to a process."""
+    action, arguments = _action_of(words)
+    mode = _MODE_LETTERS.get(mode, mode)
     if mode not in _STOP_SIGNALS:
-        _fail(f'unrecognized shutdown mode "{mode}"')
-    if datadir is None and "PGDATA" in os.environ:
+        _fail(f'unrecognized shutdown mode "{mode}"', _TRY_HELP)
+    if action == "kill":
+        _kill(*arguments)
+        return
+    if datadir is None and os.environ.get("PGDATA"):
         datadir = Path(os.environ["PGDATA"])
     if datadir is None:
-        _fail("no database directory specified and environment variable PGDATA unset")
-    timeout = timeout_s or int(os.environ.get("PGCTLTIMEOUT", "60"))
-    control = Control(datadir.absolute(), wait=wait, timeout_s=timeout, silent=silent)
+        _fail("no database directory specified and environment variable PGDATA unset", _TRY_HELP)
+    if action in ("init", "initdb"):
+        _initdb(datadir, options, silent)
+    control = Control(datadir.absolute(), wait=wait, timeout_s=timeout_s or _default_timeout(), silent=silent)
     _check_directory(control.directory, action)
+    if core_files:
+        _allow_core_files()
     match action:
         case "start":
             control.start(log_file, " ".join(options), program)
         case "stop":
             control.stop(mode)
         case "restart":
+            reused = control.last_arguments() if not options else None
             control.stop(mode, missing_ok=True)
-            control.start(log_file, " ".join(options), program)
+            control.start(log_file, " ".join(options), program, reused)
         case "reload":
             control.reload()
         case "promote":
             control.promote()
+        case "logrotate":
+            control.rotate_log()
         case "status":
             control.status()
-        case "initdb":
-            os.execv(sys.executable, [sys.executable, "-m", "tusk.cli", "initdb", "-D", str(datadir), *options])
+
+
+def _action_of(words: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """The action and, for kill, its two arguments."""
+    if not words:
+        _fail("no operation specified", _TRY_HELP)
+    action, arguments = words[0], words[1:]
+    if action not in _ACTIONS:
+        _fail(f'unrecognized operation mode "{action}"', _TRY_HELP)
+    allowed = 2 if action == "kill" else 0
+    if action == "kill" and len(arguments) < 2:
+        _fail("missing arguments for kill mode", _TRY_HELP)
+    if len(arguments) > allowed:
+        _fail(f'too many command-line arguments (first is "{arguments[allowed]}")', _TRY_HELP)
+    return action, arguments
+
+
+def _default_timeout() -> int:
+    text = os.environ.get("PGCTLTIMEOUT", "60")
+    return int(text) if text.isdigit() else 60
+
+
+def _initdb(directory: Path, options: tuple[str, ...], silent: bool) -> NoReturn:
+    command = [sys.executable, "-m", "tusk.cli", "initdb", "-D", str(directory), *shlex.split(" ".join(options))]
+    done = subprocess.run(command, stdout=subprocess.DEVNULL if silent else None)
+    if done.returncode != 0:
+        _fail("database system initialization failed")
+    sys.exit(0)
+
+
+def _allow_core_files() -> None:
+    """As large as the hard limit allows; the server inherits it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    if hard == 0:
+        print("tusk ctl: cannot set core file size limit; disallowed by hard limit", file=sys.stderr)
+        return
+    resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
 
 
 def _check_directory(directory: Path, action: str) -> None:
     """Exit 4 (status) or 1 where the directory is not there or is no cluster."""
     code = 4 if action == "status" else 1
-    if action == "initdb":
-        return
     if not directory.is_dir():
         print(f'tusk ctl: directory "{directory}" does not exist', file=sys.stderr)
         sys.exit(code)
@@ -238,10 +338,11 @@ def _check_directory(directory: Path, action: str) -> None:
         sys.exit(code)
 
 
-def _kill(arguments: tuple[str, ...]) -> None:
-    if len(arguments) != 2 or arguments[0] not in _KILL_SIGNALS or not arguments[1].isdigit():
-        _fail(f"usage: tusk ctl kill SIGNALNAME PID, where SIGNALNAME is one of {' '.join(_KILL_SIGNALS)}")
+def _kill(name: str, pid: str) -> None:
+    if name not in _KILL_SIGNALS:
+        _fail(f'unrecognized signal name "{name}"', _TRY_HELP)
+    number = int(pid) if pid.isdigit() else 0
     try:
-        os.kill(int(arguments[1]), signal.Signals[f"SIG{arguments[0]}"])
+        os.kill(number, signal.Signals[f"SIG{name}"])
     except OSError as error:
-        _fail(f"could not send signal {arguments[0]} (PID: {arguments[1]}): {error.strerror}")
+        _fail(f"could not send signal {int(signal.Signals[f'SIG{name}'])} (PID: {number}): {error.strerror}")

@@ -16,6 +16,8 @@ from tusk.catalog import bootstrap_locale
 from tusk.catalog.bootstrap import sync_directory_tree
 from tusk.catalog.initdb import InitdbError, InitdbOptions, Locales, create_cluster, settle_locales
 
+_TRY_HELP = 'Try "tusk initdb --help" for more information.'
+
 
 def fail(message: str, hint: str | None = None) -> None:
     """Print an error as initdb does and exit with 1."""
@@ -61,6 +63,14 @@ def describe(user: str, locales: Locales, options: InitdbOptions) -> None:
             print(f"  default collation: {locales.locale}")
         for name in ("lc_collate", "lc_ctype", "lc_messages", "lc_monetary", "lc_numeric", "lc_time"):
             print(f"  {name.upper() + ':':<12} {categories[name]}")
+    ctype = categories["lc_ctype"]
+    fitting = bootstrap_locale.text_search_configuration(ctype)
+    if options.text_search_config and options.text_search_config != fitting:
+        print(
+            f'initdb: warning: specified text search configuration "{options.text_search_config}" might not match '
+            f'locale "{ctype}"',
+            file=sys.stderr,
+        )
     if not locales.encoding_given:
         encoding = bootstrap_locale.ENCODINGS[locales.encoding]
         print(f'The default database encoding has accordingly been set to "{encoding}".')
@@ -68,7 +78,19 @@ def describe(user: str, locales: Locales, options: InitdbOptions) -> None:
     print(f"Data page checksums are {'enabled' if options.data_checksums else 'disabled'}.\n")
 
 
-@click.command(name="initdb", context_settings={"help_option_names": ["-?", "--help"]})
+class _Program(click.Command):
+    """A command that answers mistakes in its arguments as PostgreSQL's programs do, with status 1."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse; leave with status 1 on an error."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            fail(error.format_message(), _TRY_HELP)
+            raise
+
+
+@click.command(name="initdb", cls=_Program, context_settings={"help_option_names": ["-?", "--help"]})
 @click.argument("datadir", required=False, type=click.Path(path_type=Path))
 @click.option("-D", "--pgdata", type=click.Path(path_type=Path), help="location for this database cluster")
 @click.option("-U", "--username", help="database superuser name")
@@ -101,6 +123,14 @@ def describe(user: str, locales: Locales, options: InitdbOptions) -> None:
 @click.option("-S", "--sync-only", is_flag=True, help="only sync database files to disk, then exit")
 @click.option("-n", "--no-clean", is_flag=True, help="do not clean up after errors")
 @click.option("--no-instructions", is_flag=True, help="do not print instructions for next steps")
+@click.option("--sync-method", default="fsync", help="set method for syncing files to disk")
+@click.option("--icu-locale", help="set ICU locale ID for new databases")
+@click.option("--icu-rules", help="set additional ICU collation rules for new databases")
+@click.option("-d", "--debug", is_flag=True, help="generate lots of debugging output (not supported)")
+@click.option("--discard-caches", is_flag=True, help="set debug_discard_caches=1 (not supported)")
+@click.option("-L", "input_files", metavar="DIRECTORY", help="where to find the input files (not supported)")
+@click.option("-s", "--show", is_flag=True, help="show internal settings, then exit (not supported)")
+@click.version_option("18.4", "-V", "--version", message="initdb (PostgreSQL) %(version)s")
 def initdb(
     datadir: Path | None, pgdata: Path | None, username: str | None, auth: str | None, auth_local: str | None,
     auth_host: str | None, pwfile: Path | None, pwprompt: bool, data_checksums: bool, encoding: str | None,
@@ -108,9 +138,21 @@ def initdb(
     lc_monetary: str | None, lc_numeric: str | None, lc_time: str | None, locale_provider: str,
     builtin_locale: str | None, no_locale: bool, text_search_config: str | None, waldir: Path | None,
     wal_segsize: int, allow_group_access: bool, settings: tuple[str, ...], no_sync: bool, no_sync_data_files: bool,
-    sync_only: bool, no_clean: bool, no_instructions: bool,
+    sync_only: bool, no_clean: bool, no_instructions: bool, sync_method: str, icu_locale: str | None,
+    icu_rules: str | None, debug: bool, discard_caches: bool, input_files: str | None, show: bool,
 ) -> None:  # fmt: skip
     """Initialize a PostgreSQL database cluster."""
+    for name, is_given in (("--debug", debug), ("--discard-caches", discard_caches), ("-L", input_files),
+                           ("--show", show)):  # fmt: skip
+        if is_given:
+            fail(f"option {name} is not supported")
+    if pgdata and datadir:
+        fail(f'too many command-line arguments (first is "{datadir}")', _TRY_HELP)
+    for name, value in (("--icu-locale", icu_locale), ("--icu-rules", icu_rules)):
+        if value and locale_provider != "icu":
+            fail(f'{name} cannot be specified unless locale provider "icu" is chosen')
+    if sync_method not in ("fsync", "syncfs"):
+        fail(f"unrecognized sync method: {sync_method}")
     directory = pgdata or datadir or (Path(os.environ["PGDATA"]) if os.environ.get("PGDATA") else None)
     if directory is None:
         fail(
@@ -125,7 +167,7 @@ def initdb(
     directory = directory.absolute()
     if sync_only:
         print("syncing data to disk ... ", end="", flush=True)
-        sync_directory_tree(directory, data_files=not no_sync_data_files)
+        sync_directory_tree(directory, data_files=not no_sync_data_files, method=sync_method)
         print("ok")
         return
     if pwfile is not None and pwprompt:
@@ -146,6 +188,7 @@ def initdb(
         locale_provider=locale_provider, builtin_locale=builtin_locale, text_search_config=text_search_config,
         wal_directory=waldir, wal_segment_size_mb=wal_segsize, allow_group_access=allow_group_access, settings=given,
         sync=not no_sync, sync_data_files=not no_sync_data_files, clean=not no_clean,
+        sync_method=sync_method,
     )  # fmt: skip
     # "-A ident" over sockets is what is called peer, and peer has no meaning over TCP.
     if auth_local is None and options.auth_local == "ident":

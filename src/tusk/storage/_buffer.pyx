@@ -566,6 +566,18 @@ cdef int _read_into(BufferDesc *desc, SMgrRelation rel, bint zero_on_error, int 
     return 0
 
 
+ctypedef int (*writeback_fn)(const BufferTag *tag) except -1
+
+# Told of each buffer written to make room, where backend_flush_after asks for it (`_checkpoint` sets it).
+cdef writeback_fn backend_writeback_hook = NULL
+
+
+def set_backend_writeback_hook(uintptr_t address) -> None:
+    """Set the hook; 0 takes it away."""
+    global backend_writeback_hook
+    backend_writeback_hook = <writeback_fn> address
+
+
 cdef int flush_buffer(BufferDesc *desc, SMgrRelation rel, int io_context) except -1:
     """Write a dirty buffer. It is pinned and its content lock held, shared at least (FlushBuffer)."""
     cdef char *page = BufferBlocks + <size_t> desc.buf_id * BLCKSZ
@@ -697,6 +709,8 @@ cdef BufferDesc *_get_victim(BufferAccessStrategy strategy) except NULL:
                 finally:
                     if lwlock_held_by_me(&desc.content_lock):
                         lwlock_release(&desc.content_lock)
+                if backend_writeback_hook != NULL:
+                    backend_writeback_hook(&desc.tag)
             if state & BM_VALID:
                 count_io(IOOBJECT_RELATION, context, IOOP_REUSE if from_ring else IOOP_EVICT, 1, 0)
             if state & BM_TAG_VALID and not _invalidate_victim(desc):

@@ -42,6 +42,7 @@ from tusk.storage._smgr cimport smgr_open, smgr_writeback
 
 from tusk.config import on_assign
 from tusk.memory._segment import declare_area
+from tusk.storage._buffer import set_backend_writeback_hook
 
 cdef enum:
     BUF_WRITTEN = 1
@@ -66,6 +67,7 @@ cdef struct WritebackList:
 
 cdef WritebackList _checkpoint_writeback
 cdef WritebackList _bgwriter_writeback
+cdef WritebackList _backend_writeback
 _pacing: Callable[[int, float], None] | None = None
 _stats = {"buffers_written": 0, "buffers_clean": 0, "maxwritten_clean": 0, "buffers_alloc": 0}
 # Settings of the background writer.
@@ -93,8 +95,9 @@ def set_pacing(pacing: Callable[[int, float], None] | None) -> None:
 
 
 def configure(*, lru_maxpages: int | None = None, lru_multiplier: float | None = None, delay_ms: int | None = None,
-              checkpoint_flush_after: int | None = None, bgwriter_flush_after: int | None = None) -> None:
-    """Settings bgwriter_lru_maxpages, bgwriter_lru_multiplier, bgwriter_delay and the two flush_after, in blocks."""
+              checkpoint_flush_after: int | None = None, bgwriter_flush_after: int | None = None,
+              backend_flush_after: int | None = None) -> None:
+    """Settings bgwriter_lru_maxpages, bgwriter_lru_multiplier, bgwriter_delay and the three flush_after, in blocks."""
     global _lru_maxpages, _lru_multiplier, _delay_ms
     if lru_maxpages is not None:
         _lru_maxpages = lru_maxpages
@@ -106,6 +109,11 @@ def configure(*, lru_maxpages: int | None = None, lru_multiplier: float | None =
         _checkpoint_writeback.max_pending = min(checkpoint_flush_after, MAX_WRITEBACK)
     if bgwriter_flush_after is not None:
         _bgwriter_writeback.max_pending = min(bgwriter_flush_after, MAX_WRITEBACK)
+    if backend_flush_after is not None:
+        if backend_flush_after < _backend_writeback.count:
+            _issue_writebacks(&_backend_writeback)
+        _backend_writeback.max_pending = min(backend_flush_after, MAX_WRITEBACK)
+        set_backend_writeback_hook(<uintptr_t> &_schedule_backend_writeback if backend_flush_after else 0)
 
 
 _checkpoint_writeback.max_pending = 32
@@ -163,6 +171,11 @@ cdef int _schedule_writeback(WritebackList *pending, const BufferTag *tag) excep
     if pending.count >= pending.max_pending:
         _issue_writebacks(pending)
     return 0
+
+
+cdef int _schedule_backend_writeback(const BufferTag *tag) except -1:
+    """A buffer was written to make room for another."""
+    return _schedule_writeback(&_backend_writeback, tag)
 
 
 cdef int _sync_one(int buf_id, bint skip_recently_used, WritebackList *pending) except -1:
@@ -389,3 +402,4 @@ on_assign("bgwriter_lru_multiplier")(lambda value: configure(lru_multiplier=valu
 on_assign("bgwriter_delay")(lambda value: configure(delay_ms=value))
 on_assign("checkpoint_flush_after")(lambda value: configure(checkpoint_flush_after=value))
 on_assign("bgwriter_flush_after")(lambda value: configure(bgwriter_flush_after=value))
+on_assign("backend_flush_after")(lambda value: configure(backend_flush_after=value))
