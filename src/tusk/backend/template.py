@@ -199,5 +199,6 @@ def _spare(queue: socket.socket, rules: Sequence[HbaLine], mappings: Sequence[Id
     (accepted_at,) = HANDOVER.unpack(data)
     client = socket.socket(fileno=descriptor)
     address = None if client.family == socket.AF_UNIX else client.getpeername()
-    session_info.begin(session_info.SessionInfo(start_seconds=int(time.time()), backend_type=BackendType.BACKEND))
+    # What it is, it becomes with the first message.
+    session_info.begin(session_info.SessionInfo())
     backend_main.run(client, address, None, rules, mappings, accepted_at)
