@@ -21,7 +21,7 @@ from tusk.config import settings
 from tusk.config.files import load_config_files
 from tusk.errors import Severity, errcode, report
 from tusk.stats import log_record, serverlog
-from tusk.stats.log_pipe import DEST_CSVLOG, DEST_JSONLOG, DEST_STDERR, Assembler
+from tusk.stats.log_pipe import DEST_CSVLOG, DEST_JSONLOG, DEST_STDERR, DESTINATIONS, Assembler
 
 CURRENT_LOGFILES = "current_logfiles"
 ROTATE_SIGNAL_FILE = "logrotate"
@@ -235,7 +235,8 @@ class Logger:
             self.rotation_disabled = False
             self.rotation_requested = True
         self._note_settings()
-        self._write_current_logfiles()
+        if not self.rotation_requested:
+            self._write_current_logfiles()
 
     # Rotation
 
@@ -281,7 +282,7 @@ class Logger:
         ]
         temporary = f"{CURRENT_LOGFILES}.tmp"
         try:
-            if not lines:
+            if not self.destinations & DESTINATIONS:
                 Path(CURRENT_LOGFILES).unlink(missing_ok=True)
                 return
             mask = os.umask(0o077 if not os.stat(".").st_mode & 0o050 else 0o027)
