@@ -4,8 +4,9 @@
 
 Both servers run with fsync on and ``checkpoint_timeout`` 30 s, one after the other. In each run one checkpoint is
 spread over the time (as the timer starts it) and one is immediate (CHECKPOINT, in the last tenth). The server's log
-says when each began and ended, and pgbench's log how long each transaction took; the table shows the percentiles of those that
-ended within a checkpoint and of all others. The goal is a p99 within checkpoints of at most twice PostgreSQL's.
+says when each began and ended, and pgbench's log how long each transaction took; the table shows the percentiles of
+those that ended within a checkpoint and of all others. The goal is a p99 within checkpoints of at most twice
+PostgreSQL's.
 """
 
 from __future__ import annotations
