@@ -277,21 +277,5 @@ def test_bgwriter_cleans_ahead(pool, relation):
     assert _checkpoint.take_stats()["buffers_alloc"] > 0
 
 
-@pytest.mark.parametrize(("flush_after", "expected"), [(0, 0), (8, 8)])
-def test_backend_flush_after(pool, relation, flush_after, expected):
-    """What a backend writes to make room is handed to the kernel in groups of so many blocks."""
-    io_writeback = 4                                                    # IOOP_WRITEBACK
-    _checkpoint.configure(backend_flush_after=flush_after)
-    try:
-        pool.take_io_counts()
-        for _ in range(60):
-            pool.extend(relation, 0, 4)
-        counts = {(kind, operation): count for kind, context, operation, count in pool.take_io_counts() if context == 3}
-    finally:
-        _checkpoint.configure(backend_flush_after=0)
-    writebacks = counts.get((0, io_writeback), 0)
-    assert writebacks % 8 == 0 and (writebacks >= expected if expected else writebacks == 0)
-
-
 def test_postmaster_watch_is_off_here(pool):
     assert _latch.postmaster_alive()
