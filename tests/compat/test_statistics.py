@@ -95,15 +95,23 @@ def connect(server, dbname="postgres", **options):
     )
 
 
-@pytest.fixture
-def both(tusk, oracle):
-    """The two servers, each with an empty database of the test's own."""
+@pytest.fixture(scope="module")
+def databases(tusk, oracle):
+    """The two servers, each with a database for these tests."""
     name = "statistics_test"
     for server in (tusk, oracle):
         with contextlib.closing(connect(server)) as connection:
-            connection.execute(f"drop database if exists {name} with (force)")
             connection.execute(f"create database {name}")
     return [(tusk, name), (oracle, name)]
+
+
+@pytest.fixture
+def both(databases):
+    """The same, with no tables in them."""
+    for server, name in databases:
+        with contextlib.closing(connect(server, name)) as connection:
+            connection.execute("drop table if exists t, u")
+    return databases
 
 
 def work(server, database, statements):
