@@ -327,6 +327,33 @@ def test_text_that_is_not_in_the_encoding(session):
     assert (error["C"], error["M"]) == ("22021", 'invalid byte sequence for encoding "UTF8": 0xff')
 
 
+def test_bytes_in_the_clients_encoding(wire):
+    messages = wire.login(client_encoding="LATIN1")
+    assert (b"S", b"client_encoding\0LATIN1\0") in messages
+    wire.send(b"Q", b"SELECT '\xe4' AS \"\xf6\", length('\xe4'), U&'\\00fc'\0")
+    messages = wire.until(b"Z")
+    assert messages[0][1][2:4] == b"\xf6\0" and row(messages[1][1]) == [b"\xe4", b"1", b"\xfc"]
+    wire.raw(parse("SELECT $1::text, $2::text") + bind([b"\xe4", b"\xfc"], formats=[0, 1], results=[1]) + execute() + SYNC)
+    assert row(wire.until(b"Z")[2][1]) == [b"\xe4", b"\xfc"]
+    (error,) = errors(wire.query("SELECT U&'\\20ac'"))
+    assert (error["C"], error["M"]) == (
+        "22P05",
+        'character with byte sequence 0xe2 0x82 0xac in encoding "UTF8" has no equivalent in encoding "LATIN1"')
+    wire.query("CREATE TEMP TABLE c (a text)")
+    wire.send(b"Q", cstring("COPY c FROM STDIN"))
+    wire.receive()
+    wire.raw(message(b"d", b"\xe4\n") + message(b"c"))
+    wire.until(b"Z")
+    assert row(wire.query("SELECT length(a), a FROM c")[1][1]) == [b"1", b"\xe4"]
+    assert [body for kind, body in wire.query("COPY c TO STDOUT") if kind == b"d"] == [b"\xe4\n"]
+    wire.query("SET client_encoding = 'UTF8'")
+    assert row(wire.query("SELECT a FROM c")[1][1]) == [b"\xc3\xa4"]
+    wire.query("SET client_encoding = 'SJIS'")
+    wire.send(b"Q", b"SELECT '\x82'\0")
+    (error,) = errors(wire.until(b"Z"))
+    assert error["C"] == "22021"
+
+
 def test_terminate(session):
     session.send(b"X")
     assert session.receive() is None

@@ -14,6 +14,7 @@ from tusk.transaction._xact cimport (
     get_current_statement_start_timestamp, is_aborted_transaction_block_state, is_transaction_block,
     set_current_statement_start_timestamp)
 
+from tusk.backend import client_text
 from tusk.backend.wire_destination import column_formats, describe
 from tusk.catalog.oids import INT2OID, INT4OID, INT8OID
 from tusk.commands.completion import command_tag, with_row_count
@@ -238,7 +239,7 @@ def run_bind(session, bytes body) -> bool:
     connection = session.connection
     cdef bytes buffer = connection._in
     described = _rest(buffer, connection._at)
-    if described < 0 or p == end or p[0] != 0:
+    if described < 0 or not client_text.is_plain or p == end or p[0] != 0:
         return False
     length = body.find(b"\0", 1)
     if length < 0:
@@ -313,7 +314,7 @@ def run_bind(session, bytes body) -> bool:
             if 0 < len(<bytes> data) <= <int> fast.digits[i] and (<bytes> data).isdigit():
                 values.append(int(data))
             else:
-                values.append(fast.inputs[i]((<bytes> data).decode(), -1))
+                values.append(fast.inputs[i](client_text.to_text(data), -1))
         else:
             return False
     cdef list answer = [BIND_COMPLETE]
@@ -332,7 +333,7 @@ def run_bind(session, bytes body) -> bool:
 def run_simple(session, source, list values) -> bool:
     """Carry out a simple query through its cached plan; False where that is not possible and nothing has been done."""
     cdef FastPlan fast
-    if source.generic is None or log_each_time:
+    if source.generic is None or log_each_time or not client_text.is_plain:
         return False
     fast = fast_plan(source)
     if fast is None or fast.log_level <= log_level or not _still_good(source):

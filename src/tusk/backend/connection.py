@@ -47,6 +47,7 @@ class ClientConnection:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self.deadline: float | None = None
         self.lost = False
+        self.is_out_of_sync = False     # what comes next from the client is not the start of a message
         self.before_wait: Callable[[], None] | None = None
         self._in = b""
         self._at = 0

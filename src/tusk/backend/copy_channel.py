@@ -6,10 +6,10 @@ command loop).
 
 from __future__ import annotations
 
-from tusk.backend import protocol
-from tusk.backend.connection import ClientConnection
+from tusk.backend import client_text, protocol
+from tusk.backend.connection import ClientConnection, ConnectionLost
 from tusk.commands._copy_parse import split_messages
-from tusk.errors import Fatal, SqlError, errcode
+from tusk.errors import SqlError, errcode
 
 _DATA, _DONE, _FAIL, _FLUSH, _SYNC = ord("d"), ord("c"), ord("f"), ord("H"), ord("S")
 
@@ -24,9 +24,20 @@ class CopyIn:
 
     def read(self) -> bytes | None:
         """What has arrived, at least one message's worth; None once the client is done."""
-        data = self.connection.take_many(split_messages)
-        if data:
-            return data
+        try:
+            data = self.connection.take_many(split_messages)
+            if data:
+                return data
+            return self._read_other()
+        except ConnectionLost as lost:
+            # What was sent may still be heard by a client that has only stopped sending.
+            self.connection.is_out_of_sync = True
+            self.connection.lost = False
+            raise SqlError(
+                errcode.CONNECTION_FAILURE, "unexpected EOF on client connection with an open transaction"
+            ) from lost
+
+    def _read_other(self) -> bytes | None:
         while True:
             kind, body = self.connection.read_message()
             if kind == _DATA:
@@ -34,10 +45,11 @@ class CopyIn:
             if kind == _DONE:
                 return None
             if kind == _FAIL:
-                text = body.rstrip(b"\0").decode("utf-8", "replace")
+                text = client_text.to_text(protocol.MessageReader(body).cstring())
                 raise SqlError(errcode.QUERY_CANCELED, f"COPY from stdin failed: {text}")
             if kind not in (_FLUSH, _SYNC):
-                raise Fatal(
+                self.connection.is_out_of_sync = True
+                raise SqlError(
                     errcode.PROTOCOL_VIOLATION, f"unexpected message type 0x{kind:02X} during COPY from stdin"
                 )
 

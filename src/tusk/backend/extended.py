@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tusk.backend import protocol, statement_log
+from tusk.backend import client_text, protocol, statement_log
 from tusk.backend.wire_destination import WireDestination, column_formats, describe
 from tusk.commands.completion import command_tag
 from tusk.commands.portals import Portal, Strategy
@@ -53,8 +53,8 @@ class ExtendedProtocol:
 
     def _parse(self, reader: protocol.MessageReader) -> None:
         from_client = reader.cstring()
-        name = from_client.decode("utf-8", "surrogateescape")
-        text = _text(reader.cstring())
+        name = client_text.to_text(from_client)
+        text = client_text.to_text(reader.cstring())
         types = [reader.uint32() for _ in range(reader.uint16())]
         reader.end()
         session = self.session
@@ -91,8 +91,8 @@ class ExtendedProtocol:
             statement_log.log_parse_time(name, text)
 
     def _bind(self, reader: protocol.MessageReader) -> None:
-        portal_name = reader.cstring().decode("utf-8", "surrogateescape")
-        statement_name = reader.cstring().decode("utf-8", "surrogateescape")
+        portal_name = client_text.to_text(reader.cstring())
+        statement_name = client_text.to_text(reader.cstring())
         prepared = self._statement(statement_name)
         source = prepared.source
         session = self.session
@@ -153,9 +153,11 @@ class ExtendedProtocol:
             codec = codec_for(type_oid)
             try:
                 if code == 0:
-                    values.append(codec.input(_text(data), -1))
+                    values.append(codec.input(client_text.to_text(data), -1))
                 elif code == 1:
-                    values.append(codec.receive(data))
+                    if type_oid in client_text.TEXT_TYPES:
+                        data = client_text.to_server_bytes(data)
+                    values.append(_receive(codec, data, index + 1))
                 else:
                     raise SqlError(errcode.INVALID_PARAMETER_VALUE, f"unsupported format code: {code}")
             except SqlError as error:
@@ -166,7 +168,7 @@ class ExtendedProtocol:
 
     def _describe(self, reader: protocol.MessageReader) -> None:
         what = reader.byte()
-        name = reader.cstring().decode("utf-8", "surrogateescape")
+        name = client_text.to_text(reader.cstring())
         reader.end()
         session = self.session
         session.start_command()
@@ -189,7 +191,7 @@ class ExtendedProtocol:
         session.connection.send(protocol.NO_DATA if columns is None else describe(columns, formats, portal.described))
 
     def _execute(self, reader: protocol.MessageReader) -> None:
-        name = reader.cstring().decode("utf-8", "surrogateescape")
+        name = client_text.to_text(reader.cstring())
         limit = max(0, reader.int32())
         reader.end()
         session = self.session
@@ -242,7 +244,7 @@ class ExtendedProtocol:
 
     def _close(self, reader: protocol.MessageReader) -> None:
         what = reader.byte()
-        name = reader.cstring().decode("utf-8", "surrogateescape")
+        name = client_text.to_text(reader.cstring())
         reader.end()
         if what == ord("S"):
             if name:
@@ -255,15 +257,18 @@ class ExtendedProtocol:
             raise SqlError(errcode.PROTOCOL_VIOLATION, f"invalid CLOSE message subtype {what}")
         self.session.connection.send(protocol.CLOSE_COMPLETE)
 
-    def _flush(self, _reader: protocol.MessageReader) -> None:
+    def _flush(self, reader: protocol.MessageReader) -> None:
+        reader.end()
         self.session.connection.flush()
 
 
-def _text(data: bytes) -> str:
+def _receive(codec: Any, data: bytes, number: int) -> Any:
+    """A binary parameter; 22P03 where it is longer than its type."""
     try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise SqlError(
-            errcode.CHARACTER_NOT_IN_REPERTOIRE,
-            f'invalid byte sequence for encoding "UTF8": 0x{data[error.start]:02x}',
-        ) from error
+        return codec.receive(data)
+    except SqlError as error:
+        if error.sqlstate == errcode.PROTOCOL_VIOLATION and 0 < codec.typlen < len(data):
+            raise SqlError(
+                errcode.INVALID_BINARY_REPRESENTATION, f"incorrect binary data format in bind parameter {number}"
+            ) from error
+        raise

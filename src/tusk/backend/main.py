@@ -281,18 +281,19 @@ def _options(text: str) -> list[tuple[str, str]]:
         words.append(word)
     pairs: list[tuple[str, str]] = []
     it = iter(words)
-    for item in it:
+    for word in it:
+        item, switch = word, "-c "
         if item == "-c":
             item = next(it, "")
         elif item.startswith(("-c", "--")):
-            item = item[2:]
+            item, switch = item[2:], "--" if item.startswith("--") else switch
         else:
             raise Fatal(
                 errcode.SYNTAX_ERROR, f"invalid command-line argument for server process: {item}"
             )
         name, separator, value = item.partition("=")
         if not separator:
-            raise Fatal(errcode.SYNTAX_ERROR, f"-c {item} requires a value")
+            raise Fatal(errcode.SYNTAX_ERROR, f"{switch}{item} requires a value")
         pairs.append((name.replace("-", "_"), value))
     return pairs
 

@@ -6,7 +6,7 @@ Source: manual, "Frontend/Backend Protocol", "Message Formats".
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from traceback import walk_tb
 
 from tusk.errors import Fatal, Message, Panic, Severity, SqlError
@@ -19,7 +19,7 @@ CANCEL_REQUEST = 80877102
 MAX_STARTUP_PACKET = 10000
 MAX_MESSAGE = 0x3FFFFFFF
 # Messages whose length is bounded by their nature; anything longer is an attack or garbage.
-SMALL_MESSAGES = frozenset(b"SHXcC")
+SMALL_MESSAGES = frozenset(b"SHXcCDEf")
 SMALL_LIMIT = 10000
 
 AUTH_OK, AUTH_CLEARTEXT, AUTH_SASL, AUTH_SASL_CONTINUE, AUTH_SASL_FINAL = 0, 3, 10, 11, 12
@@ -33,9 +33,20 @@ def message(kind: bytes, body: bytes = b"") -> bytes:
     return kind + _int32(len(body) + 4) + body
 
 
-def cstring(text: str, encoding: str = "utf-8") -> bytes:
+_encode_text: Callable[[str, bool], bytes] | None = None
+
+
+def set_text_encoder(encoder: Callable[[str, bool], bytes] | None) -> None:
+    """How strings become bytes: ``encoder(text, whether it is part of an error or notice)``; None for UTF-8."""
+    global _encode_text
+    _encode_text = encoder
+
+
+def cstring(text: str, is_report: bool = False) -> bytes:
     """Text with the terminating zero byte."""
-    return text.encode(encoding, "surrogateescape") + b"\0"
+    if _encode_text is not None:
+        return _encode_text(text, is_report) + b"\0"
+    return text.encode("utf-8", "surrogateescape") + b"\0"
 
 
 def authentication(code: int, data: bytes = b"") -> bytes:
@@ -134,11 +145,11 @@ def notice_response(notice: Message) -> bytes:
 
 
 def _report(kind: bytes, severity: str, sqlstate: str, text: str, source: object) -> bytes:
-    parts = [b"S", cstring(severity), b"V", cstring(severity), b"C", cstring(sqlstate), b"M", cstring(text)]
+    parts = [b"S", cstring(severity), b"V", cstring(severity), b"C", cstring(sqlstate), b"M", cstring(text, True)]
     for name, code in _FIELD_CODES:
         value = getattr(source, name, None)
         if value:
-            parts += [code, cstring(str(value))]
+            parts += [code, cstring(str(value), True)]
     parts += _origin(source)
     parts.append(b"\0")
     return message(kind, b"".join(parts))
@@ -177,6 +188,8 @@ class MessageReader:
 
     def byte(self) -> int:
         """One unsigned byte."""
+        if self.position >= len(self.body):
+            raise SqlError("08P01", "no data left in message")
         return self._take(1)[0]
 
     def int16(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import traceback
 from typing import Any
 
-from tusk.backend import interrupts, protocol, statement_log
+from tusk.backend import client_text, interrupts, protocol, statement_log
 from tusk.backend._fast_path import run_bind, run_simple
 from tusk.backend.connection import ClientConnection, ConnectionLost
 from tusk.backend.copy_channel import CopyIn, CopyOut
@@ -71,6 +71,11 @@ class Session:
                 send_ready = self._dispatch(kind, body)
             except SqlError as error:
                 self._recover(error)
+                if self.connection.is_out_of_sync:
+                    raise Fatal(
+                        errcode.PROTOCOL_VIOLATION,
+                        "terminating connection because protocol synchronization was lost",
+                    ) from error
                 send_ready = not self.ignore_till_sync
             except RecursionError:
                 self._recover(
@@ -124,7 +129,8 @@ class Session:
         self.connection.flush()
 
     def _send_notification(self, pid: int, channel: bytes, payload: bytes) -> None:
-        self.connection.send(protocol.notification(pid, channel, payload))
+        convert = client_text.to_client_bytes
+        self.connection.send(protocol.notification(pid, convert(channel), convert(payload)))
 
     def _notify_while_idle(self) -> None:
         """A notification came while the session waits for a command."""
@@ -166,6 +172,8 @@ class Session:
             case 83:    # S
                 self.doing_extended = False
                 self.ignore_till_sync = False
+                if body:
+                    protocol.MessageReader(body).end()
                 self.finish_command()
                 return True
             case 70:    # F
@@ -359,18 +367,7 @@ def _query_text(body: bytes) -> str:
     reader = protocol.MessageReader(body)
     data = reader.cstring()
     reader.end()
-    return decode_text(data)
-
-
-def decode_text(data: bytes) -> str:
-    """Text from the client; 22021 for bytes that are not in the encoding."""
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        bad = " ".join(f"0x{byte:02x}" for byte in data[error.start : error.start + 1])
-        raise SqlError(
-            errcode.CHARACTER_NOT_IN_REPERTOIRE, f'invalid byte sequence for encoding "UTF8": {bad}'
-        ) from error
+    return client_text.to_text(data)
 
 
 def wrap_utility(query: Any, source: PlanSource) -> PlannedStmt:

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from tusk.backend import protocol
+from tusk.backend import client_text, protocol
 from tusk.backend.connection import ClientConnection
 from tusk.catalog.cache import TYPEOID, lookup
 from tusk.commands.destination import ResultColumn
@@ -39,7 +39,7 @@ def describe(columns: list[ResultColumn], formats: list[int], cache: dict[Any, A
     """The RowDescription of a result; ``cache`` is a place to keep it as long as the plan lives."""
     if cache is None:
         return _describe(columns, formats)
-    key = ("RowDescription", *formats)
+    key = ("RowDescription", client_text.name, *formats)
     message = cache.get(key)
     if message is None:
         message = cache[key] = _describe(columns, formats)
@@ -72,13 +72,16 @@ def _describe(columns: list[ResultColumn], formats: list[int]) -> bytes:
 def _encoder(column: ResultColumn, code: int) -> Callable[[Any], bytes]:
     codec = codec_for(column.type_oid)
     if code == 1:
-        return codec.send
+        if column.type_oid not in client_text.TEXT_TYPES:
+            return codec.send
+        return lambda value: client_text.to_client_bytes(codec.send(value))
     if code != 0:
         raise SqlError(errcode.INVALID_PARAMETER_VALUE, f"unsupported format code: {code}")
     output = codec.output
 
     def encode(value: Any) -> bytes:
-        return output(value).encode("utf-8", "surrogateescape")
+        text = output(value)
+        return text.encode("utf-8", "surrogateescape") if client_text.is_plain else client_text.from_text(text)
 
     return encode
 
@@ -117,7 +120,7 @@ class WireDestination:
 
     def _make_native(self, columns: list[ResultColumn]) -> RowEncoder | None:
         """The encoder of batches; it depends on settings that shape text forms."""
-        if settings.client_encoding not in ("UTF8", "SQL_ASCII"):
+        if not client_text.is_plain:
             return None
         key = ("native", settings.DateStyle, settings.extra_float_digits, settings.bytea_output, *self.formats)
         if self._cache is not None and key in self._cache:

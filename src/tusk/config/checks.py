@@ -59,25 +59,6 @@ def _conflict(value: Any) -> SqlError:
     )
 
 
-@on_check("client_encoding")
-def check_client_encoding(value: Any, _source: Any) -> str:
-    """The canonical name of an encoding that can be served: UTF8, and SQL_ASCII for bytes as they are. 22023, 0A000."""
-    name = str(value).upper().replace("-", "").replace("_", "")
-    if name in ("UTF8", "UNICODE"):
-        return "UTF8"
-    if name == "SQLASCII":
-        return "SQL_ASCII"
-    known = ("LATIN", "ISO8859", "WIN", "EUC", "SJIS", "BIG5", "GBK", "GB18030", "KOI8", "UHC", "JOHAB", "MULE")
-    if name.startswith(known):
-        raise SqlError(
-            errcode.FEATURE_NOT_SUPPORTED, f'client encoding "{value}" is not supported yet'
-        )
-    raise SqlError(
-        errcode.INVALID_PARAMETER_VALUE,
-        f'invalid value for parameter "client_encoding": "{value}"',
-    )
-
-
 def _list_items(name: str, value: Any, complaint: str) -> list[str]:
     """The items of a comma-separated list of identifiers, in lower case. 22023."""
     text = str(value).strip()

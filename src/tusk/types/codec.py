@@ -140,7 +140,7 @@ def decode_text(data: Buffer) -> str:
     return text
 
 
-_UTF8_LENGTHS = ((0x80, 1), (0xC2, 1), (0xE0, 2), (0xF0, 3), (0xF8, 4))
+_UTF8_LENGTHS = ((0x80, 1), (0xC0, 1), (0xE0, 2), (0xF0, 3), (0xF8, 4))
 
 
 def invalid_encoding(data: bytes, start: int, encoding: str = "UTF8") -> SqlError:

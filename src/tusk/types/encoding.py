@@ -6,7 +6,8 @@ import importlib
 import zlib
 from typing import Any
 
-from tusk.errors import SqlError, errcode
+from tusk.config import on_check
+from tusk.errors import SqlError, errcode, feature_not_supported
 from tusk.types.bytea import parse_hex
 from tusk.types.codec import decode_text, invalid_encoding
 from tusk.types.registry import function
@@ -48,6 +49,20 @@ def encoding_number(name: str) -> int:
     return _NUMBERS.get(_ALIASES.get(key, key), -1)
 
 
+@on_check("client_encoding")
+def check_client_encoding(value: Any, _source: Any) -> str:
+    """The canonical name of an encoding that can be converted. 22023, 0A000."""
+    number = encoding_number(str(value))
+    if number < 0:
+        raise SqlError(
+            errcode.INVALID_PARAMETER_VALUE, f'invalid value for parameter "client_encoding": "{value}"'
+        )
+    name, codec, _ = ENCODINGS[number]
+    if not codec:
+        raise feature_not_supported(f"client encoding {name}")
+    return name
+
+
 @function("PG_char_to_encoding")
 def _char_to_encoding(name: str) -> int:
     return encoding_number(name)
@@ -75,7 +90,8 @@ def _codec_of(name: str, role: str) -> tuple[str, str]:
     return ENCODINGS[number][0], ENCODINGS[number][1]
 
 
-def _decode(data: bytes, encoding: str, codec: str) -> str:
+def decode(data: bytes, encoding: str, codec: str) -> str:
+    """Text from bytes in an encoding of `ENCODINGS`; 22021."""
     if encoding == "UTF8":
         return decode_text(data)
     if not codec:
@@ -89,7 +105,8 @@ def _decode(data: bytes, encoding: str, codec: str) -> str:
         raise invalid_encoding(data, error.start, encoding) from error
 
 
-def _encode(text: str, encoding: str, codec: str) -> bytes:
+def encode(text: str, encoding: str, codec: str) -> bytes:
+    """Bytes in an encoding of `ENCODINGS`; 22P05."""
     if encoding == "UTF8":
         return encoded(text)
     if not codec:
@@ -112,17 +129,17 @@ def _convert(data: bytes, source: str, target: str) -> bytes:
     from_encoding, to_encoding = _codec_of(source, "source"), _codec_of(target, "destination")
     if from_encoding == to_encoding:
         return data
-    return _encode(_decode(data, *from_encoding), *to_encoding)
+    return encode(decode(data, *from_encoding), *to_encoding)
 
 
 @function("pg_convert_from")
 def _convert_from(data: bytes, source: str) -> str:
-    return _decode(data, *_codec_of(source, "source"))
+    return decode(data, *_codec_of(source, "source"))
 
 
 @function("pg_convert_to")
 def _convert_to(text: str, target: str) -> bytes:
-    return _encode(text, *_codec_of(target, "destination"))
+    return encode(text, *_codec_of(target, "destination"))
 
 
 @function("length_in_encoding")
@@ -130,7 +147,7 @@ def _length_in_encoding(data: bytes, name: str) -> int:
     number = encoding_number(name)
     if number < 0:
         raise SqlError(errcode.INVALID_PARAMETER_VALUE, f'invalid encoding name "{name}"')
-    return len(_decode(data, ENCODINGS[number][0], ENCODINGS[number][1]))
+    return len(decode(data, ENCODINGS[number][0], ENCODINGS[number][1]))
 
 
 def _unknown(format_name: str) -> SqlError:
@@ -138,7 +155,7 @@ def _unknown(format_name: str) -> SqlError:
 
 
 @function("binary_encode")
-def _binary_encode(data: bytes, format_name: str) -> str:
+def _binaryencode(data: bytes, format_name: str) -> str:
     match format_name.lower():
         case "hex":
             return data.hex()
@@ -158,7 +175,7 @@ def _escape(data: bytes) -> str:
 
 
 @function("binary_decode")
-def _binary_decode(text: str, format_name: str) -> bytes:
+def _binarydecode(text: str, format_name: str) -> bytes:
     match format_name.lower():
         case "hex":
             return parse_hex(text)
