@@ -35,7 +35,7 @@ _LIST = """
     enable_partition_pruning=off enable_partitionwise_aggregate enable_partitionwise_join
     enable_presorted_aggregate=off enable_self_join_elimination=off
     event_source
-    file_copy_method file_extend_method temp_file_limit
+    file_copy_method file_extend_method
     geqo=off geqo_effort geqo_generations geqo_pool_size geqo_seed geqo_selection_bias geqo_threshold
     gss_accept_delegation krb_caseins_users krb_server_keyfile oauth_validator_libraries
     hot_standby hot_standby_feedback max_standby_archive_delay max_standby_streaming_delay primary_conninfo
