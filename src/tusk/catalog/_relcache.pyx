@@ -443,6 +443,18 @@ cpdef Relation relation_by_oid(Oid oid):
     return fresh
 
 
+def private_copy(Oid oid, tuple locator):
+    """A descriptor of a relation's own, for a file that is being made for it; nothing else will find it.
+
+    The caller has the relation locked. Indexes are not reached through it.
+    """
+    cdef Relation rel = _build_current(oid)
+    if rel is None:
+        raise SqlError(errcode.INTERNAL_ERROR, f"could not open relation with OID {oid}")
+    rel.set_locator(locator[0], locator[1], locator[2])
+    return rel
+
+
 cdef Relation _open(Oid oid, int lockmode):
     cdef Relation rel
     if lockmode != NoLock:
@@ -548,9 +560,20 @@ def invalidate(Oid oid):
             _invalidate(rel)
 
 
+def follow_map():
+    """Have all mapped relations read from the files that the relation map names: before any catalog is read again."""
+    cdef Relation rel
+    for rel in list(_relations.values()):
+        if rel.is_mapped:
+            number = relmap.filenumber(rel.rd_id, rel.is_shared)
+            if number and number != rel.rd_locator.relNumber:
+                rel.set_locator(rel.rd_locator.spcOid, rel.rd_locator.dbOid, number)
+
+
 def invalidate_mapped(shared):
     """The relation map was changed: mapped relations may be in other files."""
     cdef Relation rel
+    follow_map()
     for rel in list(_relations.values()):
         if rel.is_mapped and rel.is_shared == shared:
             _invalidate(rel)

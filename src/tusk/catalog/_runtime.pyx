@@ -61,7 +61,8 @@ cdef bytes _commit_messages = b""
 
 cdef int _on_transaction(int event) except -1:
     if event == XACT_EVENT_COMMAND_END:
-        relmap.end_command()
+        if relmap.end_command():
+            _relcache.follow_map()
         inval.end_command()
     elif event == XACT_EVENT_PRE_RECORD:
         relmap.end_transaction(True)
@@ -70,10 +71,13 @@ cdef int _on_transaction(int event) except -1:
         tempschema.end_transaction(True)
         inval.end_transaction(True)
     elif event == XACT_EVENT_ABORT:
+        moved = relmap.has_pending_updates()
+        relmap.end_transaction(False)
+        if moved:
+            _relcache.follow_map()
         _relcache.end_transaction(False)
         tempschema.end_transaction(False)
         inval.end_transaction(False)
-        relmap.end_transaction(False)
     return 0
 
 

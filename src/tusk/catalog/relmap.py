@@ -15,6 +15,7 @@ from tusk.catalog.relmapfile import RELMAPPER_FILENAME as RELMAPPER_FILENAME
 from tusk.catalog.relmapfile import pack_relation_map, unpack_relation_map
 from tusk.catalog.session import session
 from tusk.errors import Fatal, errcode
+from tusk.transaction import _pending
 
 
 class _Map:
@@ -100,11 +101,13 @@ def update(oid: int, number: int, shared: bool, immediate: bool) -> None:
     (which.active if immediate else which.pending)[oid] = number
 
 
-def end_command() -> None:
-    """Pending updates become active."""
+def end_command() -> bool:
+    """Pending updates become active; whether there were any."""
+    changed = bool(_shared.pending or _local.pending)
     for which in (_shared, _local):
         which.active.update(which.pending)
         which.pending.clear()
+    return changed
 
 
 def end_transaction(is_commit: bool) -> None:
@@ -115,6 +118,10 @@ def end_transaction(is_commit: bool) -> None:
             if which.active:
                 merged = {**read_map_file(map_path(shared)), **which.active}
                 write(merged, shared)
+                # The map cannot be taken back: its files must stay even if the commit fails after this.
+                database, tablespace = (0, 1664) if shared else (session.database_id, session.database_tablespace)
+                for number in which.active.values():
+                    _pending.preserve_storage((tablespace, database, number), False)
                 which.loaded = merged
     for which in (_shared, _local):
         which.active.clear()

@@ -8,8 +8,8 @@ from tusk.commands.functions import load_all_functions
 _MODULES = (
     "alter_objects", "alter_table", "comments", "copy", "create_table_as", "cursors", "database", "drop", "explain",
     "grants", "indexes", "lock", "notifications", "prepared", "roles", "schemas", "sequence_functions", "sequences",
-    "setting_checks", "small_utilities", "tables", "transactions", "truncate", "user_types", "vacuum",
-    "variables", "views",
+    "reindex", "setting_checks", "small_utilities", "tables", "transactions", "truncate", "user_types", "vacuum",
+    "variables", "views", "cluster",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""DISCARD, SET CONSTRAINTS, ALTER ROLE and DATABASE SET, REASSIGN and DROP OWNED, REINDEX."""
+"""DISCARD, SET CONSTRAINTS, ALTER ROLE and DATABASE SET, REASSIGN and DROP OWNED."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from typing import Any
 from tusk.catalog import acl, tempschema
 from tusk.catalog import cache as c
 from tusk.catalog import dependency as dep
-from tusk.catalog import index as catalog_index
 from tusk.catalog import objectaddress as oa
-from tusk.catalog._relcache import relation_close, relation_open
 from tusk.catalog._tuples import command_counter_increment, delete_row, insert_row, update_row
 from tusk.catalog.cache import lookup, scan_rows
-from tusk.catalog.namespace import lookup_explicit_namespace, range_var_get_relid
+from tusk.catalog.namespace import lookup_explicit_namespace
 from tusk.catalog.objectaddress import ObjectAddress
 from tusk.catalog.rows import PgDbRoleSetting
 from tusk.catalog.session import session
@@ -22,7 +20,7 @@ from tusk.commands.sequences import discard_sequences
 from tusk.commands.utility import UtilityContext, utility
 from tusk.commands.variables import flatten_arguments, setter_context
 from tusk.config import Source, parameter, reset_all, set_option, show
-from tusk.errors import Severity, SqlError, errcode, feature_not_supported, report
+from tusk.errors import SqlError, errcode
 from tusk.sql.execute import triggers
 from tusk.sql.nodes import enums
 from tusk.transaction import _lock, xact
@@ -271,81 +269,3 @@ def _revoke_column(relid: int, attnum: int, role: int) -> None:
     new = tuple(item for item in row.attacl or () if role not in (item.grantee, item.grantor))
     update_row(row.copy(attacl=new or None), row)
     dep.update_acl_dependencies(oa.CLASS, relid, attnum, owner, acl.acl_members(row.attacl), acl.acl_members(new))
-
-
-# REINDEX
-
-
-@utility("ReindexStmt")
-def reindex(statement: Any, context: UtilityContext) -> None:
-    """REINDEX INDEX, TABLE, SCHEMA, DATABASE (ExecReindex)."""
-    from tusk.commands.storage import new_file
-
-    for item in statement.params:
-        if item.defname == "concurrently":
-            raise feature_not_supported("REINDEX CONCURRENTLY")
-        if item.defname == "tablespace":
-            raise feature_not_supported("REINDEX ... TABLESPACE")
-        if item.defname != "verbose":
-            raise SqlError(errcode.SYNTAX_ERROR, f'unrecognized REINDEX option "{item.defname}"')
-    kind = statement.kind
-    if kind in (enums.REINDEX_OBJECT_INDEX, enums.REINDEX_OBJECT_TABLE):
-
-        def check(relation: Any, oid: int, _old: int) -> None:
-            if not oid:
-                return
-            row = lookup(c.RELOID, oid)
-            if kind == enums.REINDEX_OBJECT_INDEX and row.relkind != "i":
-                raise SqlError(errcode.WRONG_OBJECT_TYPE, f'"{relation.relname}" is not an index')
-            if kind == enums.REINDEX_OBJECT_TABLE and row.relkind not in "rmt":
-                raise SqlError(
-                    errcode.WRONG_OBJECT_TYPE, f'"{relation.relname}" is not a table or materialized view'
-                )
-            table = lookup(c.INDEXRELID, oid).indrelid if row.relkind == "i" else oid
-            if not acl.class_aclcheck(table, session.current_user_id, acl.ACL_MAINTAIN):
-                raise acl.aclcheck_error(*acl.object_noun(oa.CLASS, oid))
-
-        mode = AccessExclusiveLock if kind == enums.REINDEX_OBJECT_INDEX else ShareLock
-        oid = range_var_get_relid(statement.relation, mode, callback=check)
-        if kind == enums.REINDEX_OBJECT_TABLE:
-            _reindex_table(oid)
-            if not scan_rows("pg_index", indrelid=oid):
-                report(
-                    Severity.NOTICE, f'table "{statement.relation.relname}" has no indexes to reindex'
-                )
-            return
-        table = lookup(c.INDEXRELID, oid).indrelid
-        relation_close(relation_open(table, ShareLock), 0)
-        new_file(oid)
-        catalog_index.build(table, oid)
-        row = lookup(c.INDEXRELID, oid)
-        if not row.indisvalid:
-            update_row(row.copy(indisvalid=True, indisready=True, indislive=True), row)
-        return
-    xact.prevent_in_transaction_block(context.is_top_level, "REINDEX SCHEMA" if kind == enums.REINDEX_OBJECT_SCHEMA
-                                      else "REINDEX DATABASE")
-    if kind == enums.REINDEX_OBJECT_SCHEMA:
-        namespace = lookup_explicit_namespace(statement.name)
-        acl.require_owner(oa.NAMESPACE, namespace)
-        rows = scan_rows("pg_class", relnamespace=namespace)
-    else:
-        if statement.name and statement.name != lookup(c.DATABASEOID, session.database_id).datname:
-            raise SqlError(errcode.FEATURE_NOT_SUPPORTED, "can only reindex the currently open database")
-        if kind == enums.REINDEX_OBJECT_SYSTEM:
-            raise feature_not_supported("REINDEX SYSTEM")
-        rows = [row for row in scan_rows("pg_class") if row.oid >= 12000]
-    for row in rows:
-        if row.relkind in "rm" and row.relfilenode and row.relpersistence != "t":
-            relation_close(relation_open(row.oid, ShareLock), 0)
-            _reindex_table(row.oid)
-
-
-def _reindex_table(oid: int) -> None:
-    """All indexes of a table and of its TOAST table."""
-    from tusk.commands.storage import build_indexes
-
-    build_indexes(oid)
-    toast = lookup(c.RELOID, oid).reltoastrelid
-    if toast:
-        build_indexes(toast)
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from tusk.catalog.relinfo import parse_reloptions
 from tusk.catalog.session import SECURITY_RESTRICTED_OPERATION, session
 from tusk.commands.vacuum_horizon import cutoffs, estimate_tuples, next_xid, update_relation_statistics
 from tusk.config import settings
-from tusk.errors import Severity, errcode, feature_not_supported, report
+from tusk.errors import Severity, errcode, report
 from tusk.stats import _store, progress, tables
 from tusk.storage import _buffer
 from tusk.transaction import _lock, _procarray, xact
@@ -59,6 +60,10 @@ class VacuumParams:
     log_min_duration_ms: int = -1
     toast_parent: int = 0
     work_mem_kb: int = 0
+
+
+# Set by `vacuum`: cluster.rewrite_relation.
+full_rewriter: Callable[..., None] | None = None
 
 
 def report_skipped(name: str | None, relid: int, command: str, params: VacuumParams, *, locked: bool) -> None:
@@ -130,7 +135,9 @@ def vacuum_relation(relid: int, name: str | None, params: VacuumParams) -> bool:
         try:
             if params.process_main:
                 if params.full:
-                    raise feature_not_supported("VACUUM FULL")
+                    rewriter = full_rewriter
+                    assert rewriter is not None
+                    rewriter(rel, 0, verbose=params.verbose)
                 else:
                     _vacuum_heap(rel, _with_table_options(rel, params))
         finally:
