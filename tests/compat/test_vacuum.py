@@ -154,8 +154,10 @@ def test_postgresql_goes_on(new_server):
         assert session.execute(question).fetchone() == rows
 
 
-REWRITES = ["VACUUM FULL t", "CLUSTER t USING t_a", "CLUSTER t", "REINDEX TABLE t", "REINDEX INDEX t_e",
-            "VACUUM FULL", "REINDEX SCHEMA public", "REINDEX SYSTEM", "REINDEX DATABASE", "VACUUM FULL pg_class", "CLUSTER"]  # fmt: skip
+REWRITES = [
+    "VACUUM FULL t", "CLUSTER t USING t_a", "CLUSTER t", "REINDEX TABLE t", "REINDEX INDEX t_e", "VACUUM FULL",
+    "REINDEX SCHEMA public", "REINDEX SYSTEM", "REINDEX DATABASE", "VACUUM FULL pg_class", "CLUSTER",
+]  # fmt: skip
 QUESTION = "SELECT count(*), sum(id), sum(length(b)), sum(z), count(*) FILTER (WHERE a > 40) FROM t"
 
 
