@@ -33,18 +33,43 @@ LINK = {"asan": ["-fsanitize=address"]}
 COMPACT = ["-Wl,-z,norelro", "-Wl,-z,noseparate-code"]
 CHECKS = BUILD in ("debug", "asan")
 
-# Plain Python that runs once or more for every message of a client: compiled as it stands. The .py is what a reader
+# Plain Python that runs for every connection or message of a client: compiled as it stands. The .py is what a reader
 # reads, and what runs where there is no compiled module.
 COMPILED_PYTHON = [
+    "src/tusk/backend/authentication.py",
     "src/tusk/backend/connection.py",
+    "src/tusk/backend/connection_log.py",
+    "src/tusk/backend/database.py",
     "src/tusk/backend/extended.py",
+    "src/tusk/backend/hba.py",
+    "src/tusk/backend/interrupts.py",
+    "src/tusk/backend/main.py",
     "src/tusk/backend/protocol.py",
+    "src/tusk/backend/quit_handler.py",
     "src/tusk/backend/session.py",
+    "src/tusk/backend/startup_packet.py",
     "src/tusk/backend/statement_cache.py",
+    "src/tusk/backend/template.py",
+    "src/tusk/backend/warm.py",
     "src/tusk/backend/wire_destination.py",
+    "src/tusk/catalog/acl.py",
+    "src/tusk/catalog/cache.py",
+    "src/tusk/catalog/inval.py",
+    "src/tusk/catalog/relmap.py",
+    "src/tusk/catalog/session.py",
+    "src/tusk/catalog/tempschema.py",
     "src/tusk/commands/portal_manager.py",
     "src/tusk/commands/portals.py",
+    "src/tusk/commands/tables.py",
+    "src/tusk/config/parameters.py",
+    "src/tusk/config/registry.py",
+    "src/tusk/errors/reporting.py",
+    "src/tusk/sql/execute/hooks.py",
+    "src/tusk/sql/execute/triggers.py",
     "src/tusk/sql/plancache.py",
+    "src/tusk/stats/session_info.py",
+    "src/tusk/stats/title.py",
+    "src/tusk/transaction/xact.py",
 ]
 
 

@@ -61,6 +61,11 @@ def version() -> int:
     return atomic_read_u32(&shared.version) if shared != NULL else 0
 
 
+def version_address() -> int:
+    """Where `version` is in memory."""
+    return <uintptr_t> &shared.version
+
+
 def note_session(Oid database, Oid role) -> None:
     """A session begins as this role in this database."""
     cdef int i, found = -1, rarest = 0

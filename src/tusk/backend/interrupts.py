@@ -24,6 +24,10 @@ from tusk.transaction import xact
 
 _READ_ALL_SETTINGS = 3374       # pg_read_all_settings
 
+# As plain numbers: members of an enumeration cost a look-up each, and this is done for each connection.
+_SIGINT, _SIGTERM, _SIGHUP = int(signal.SIGINT), int(signal.SIGTERM), int(signal.SIGHUP)
+_SIGUSR1, _SIGUSR2, _SIGALRM = int(signal.SIGUSR1), int(signal.SIGUSR2), int(signal.SIGALRM)
+
 reading_command = False
 is_authenticating = True
 # What a session does about notifications that come while it is idle.
@@ -47,12 +51,12 @@ _armed_for = 0.0
 
 def install() -> None:
     """Take the signals of a regular backend and the interrupt handler."""
-    _interrupts.install_signal(signal.SIGINT, "cancel")
-    _interrupts.install_signal(signal.SIGTERM, "die")
-    _interrupts.install_signal(signal.SIGHUP, "reload")
-    _interrupts.install_signal(signal.SIGUSR1, "procsignal")
-    _interrupts.install_signal(signal.SIGALRM, "timeout")
-    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+    _interrupts.install_signal(_SIGINT, "cancel")
+    _interrupts.install_signal(_SIGTERM, "die")
+    _interrupts.install_signal(_SIGHUP, "reload")
+    _interrupts.install_signal(_SIGUSR1, "procsignal")
+    _interrupts.install_signal(_SIGALRM, "timeout")
+    _interrupts.ignore_signal(_SIGUSR2)
     _interrupts.set_interrupt_handler(serve)
 
 

@@ -51,6 +51,10 @@ from tusk.transaction import _procarray, xact
 VERSION = "18.4"
 # Settings of a startup packet that no plan depends on.
 _PLAIN_SETTINGS = {"application_name", "client_encoding"}
+# Before there is a session. A reload waits until there is: it does not end the process.
+_EARLY_SIGNALS = (
+    (int(signal.SIGTERM), "exit", 1), (int(signal.SIGQUIT), "exit", 2), (int(signal.SIGHUP), "reload", 0),
+)  # fmt: skip
 _NOT_FOR_SERVERS = re.compile(r"(\.coverage|bench|bench_\w+|__main__)$")
 
 
@@ -99,9 +103,9 @@ def run(
     accepted_at: float,
 ) -> None:
     """Serve one accepted connection until it ends. Raises Fatal (already told to the client) for exit status 1."""
-    _interrupts.install_signal(signal.SIGTERM, "exit", 1)
-    _interrupts.install_signal(signal.SIGQUIT, "exit", 2)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
+    for number, action, exit_code in _EARLY_SIGNALS:
+        _interrupts.install_signal(number, action, exit_code)
+    _interrupts.unblock_signals()
     connection = ClientConnection(client)
     host, port = ("", "") if connection.is_unix else (address[0], str(address[1]))
     info = session_info.current

@@ -29,20 +29,22 @@ from tusk.catalog import _runtime, _sinval, acl, namespace
 from tusk.catalog import cache as c
 from tusk.catalog.cache import lookup
 from tusk.catalog.session import session
+from tusk.config import settings
 from tusk.errors import Fatal, SqlError
-from tusk.memory import _fork, _interrupts, _process, _procsignal
+from tusk.memory import _fork, _hugepages, _interrupts, _process, _procsignal
 from tusk.sql import plancache
 from tusk.stats import serverlog, session_info, title
 from tusk.stats.backend_types import BackendType
 from tusk.storage import _sync
 from tusk.transaction import _procarray, xact
 
+_SIGTERM = int(signal.SIGTERM)
 _SLOT_KIND = 1              # an autovacuum slot: not one of max_connections
 _ROW_EXCLUSIVE = 3
+_PACK_INTERVAL_S = 1.0      # the memory that forks share is put in order at most so often
 _REST = 20                  # preparing may take one part in so many of the time
 HANDOVER = struct.Struct("d")
-FORK, STOP = b"F", b""
-READY, FORKED = b"R", b"F"
+FORK, READY = b"F", b"R"
 
 
 def main(
@@ -50,12 +52,12 @@ def main(
 ) -> None:
     """Serve the postmaster's requests on ``channel`` until it closes. Returns in forked backends too, at their end."""
     for number in (signal.SIGINT, signal.SIGUSR2, signal.SIGALRM, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_IGN)
+        _interrupts.ignore_signal(number)
     _interrupts.install_signal(signal.SIGTERM, "exit", 0)
     _interrupts.install_signal(signal.SIGQUIT, "exit", 2)
     _interrupts.install_signal(signal.SIGHUP, "reload")
     _interrupts.install_signal(signal.SIGUSR1, "procsignal")
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
+    _interrupts.unblock_signals()
     _interrupts.set_interrupt_handler(_serve_interrupts)
     if _forks_for_postmaster(channel):
         channel.close()
@@ -68,15 +70,15 @@ def _forks_for_postmaster(channel: socket.socket) -> bool:
     template.prepare_if_due()
     with suppress(BrokenPipeError, ConnectionResetError):
         channel.send(READY)
-        while channel.recv(1) != STOP:
+        pending = False
+        while True:
+            match template.fork(channel.fileno(), pending):
+                case _fork.FORKED:
+                    return True
+                case _fork.CLOSED:
+                    return False
             template.prepare_if_due()
-            try:
-                pid = _fork.fork_sibling()
-            except OSError:
-                pid = -1
-            if pid == 0:
-                return True
-            channel.send(FORKED + struct.pack("i", pid))
+            pending = True
     return False
 
 
@@ -91,7 +93,16 @@ class _Template:
     def __init__(self) -> None:
         self._version = -1
         self._next_time = 0.0
+        self._packed_at = 0.0
         self._has_catalogs = False
+
+    def fork(self, channel: int, pending: bool) -> int:
+        """Fork on requests until there is something to prepare."""
+        position = warm.state.position if warm.state.database else -1
+        return _fork.fork_on_requests(
+            channel, pending, _demand.version_address(), self._version & 0xFFFFFFFF, _sinval.end_address(), position,
+            self._next_time,
+        )  # fmt: skip
 
     def prepare_if_due(self) -> None:
         """Read the invalidation queue, and prepare what sessions have come to ask for."""
@@ -131,9 +142,12 @@ class _Template:
             _procarray.remove_my_process()
             _procsignal.exit_proc_signal()
             _process.release_process()
-        if version >= 0:
+        if version >= 0 or time.monotonic() > self._packed_at + _PACK_INTERVAL_S:
             gc.collect()
             gc.freeze()
+            self._packed_at = time.monotonic()
+            if settings.huge_pages != "off":
+                _hugepages.collapse_heap()
         if state.position < 0:
             raise SqlError("XX000", "invalidation messages were lost")
 
@@ -186,10 +200,8 @@ def _spare(queue: socket.socket, rules: Sequence[HbaLine], mappings: Sequence[Id
     """A fork of the template: wait for a client, and serve it."""
     os.setsid()
     _fork.die_with_parent()
-    _interrupts.reset_interrupts()
-    _interrupts.install_signal(signal.SIGTERM, "exit", 1)
+    _interrupts.install_signal(_SIGTERM, "exit", 1)
     _interrupts.set_interrupt_handler(None)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
     title.init_title("spare backend")
     got = _fork.receive_fd(queue.fileno())
     queue.close()

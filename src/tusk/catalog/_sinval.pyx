@@ -135,6 +135,11 @@ def is_behind(int64_t place):
     return <int64_t> atomic_read_u64(&shared.max_msg_num) != place
 
 
+def end_address():
+    """Where the place of the next message is in memory: what `is_behind` compares with."""
+    return <uintptr_t> &shared.max_msg_num
+
+
 cdef int clean_up(uint64_t min_free) except -1:
     """Forget messages that everybody has read, and deal with who lags (SICleanupQueue). Caller holds the write lock."""
     cdef uint64_t lowest, minsig, lowbound, n, queued

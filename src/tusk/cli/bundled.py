@@ -60,11 +60,12 @@ class _Finder:
 
 
 def install() -> bool:
-    """Use the bundle for all imports from now on; False where there is none."""
+    """Use the bundle for all imports from now on, and put what they allocate together; False where there is none."""
     try:
         library = importlib.import_module("tusk._bundle")
     except ImportError:
         return False
     finder: Any = _Finder(library)
     sys.meta_path.insert(0, finder)
+    importlib.import_module("tusk.memory._hugepages").gather_arenas()
     return True

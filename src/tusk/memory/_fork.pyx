@@ -1,13 +1,15 @@
 """A process that forks for its parent, and a socket handed from one process to whichever is free to take it.
 
-`fork_sibling` makes a child of our parent: the session template forks backends that belong to the postmaster, which
+`fork_on_requests` makes children of our parent: the session template forks backends that belong to the postmaster, which
 reaps them and learns how they ended as if it had forked them itself.
 """
 
 from libc.errno cimport EAGAIN, EINTR, errno
+from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
 
 cdef extern from *:
     """
+    #include <errno.h>
     #include <sched.h>
     #include <signal.h>
     #include <string.h>
@@ -15,6 +17,7 @@ cdef extern from *:
     #include <sys/socket.h>
     #include <sys/syscall.h>
     #include <sys/uio.h>
+    #include <time.h>
     #include <unistd.h>
 
     static long tusk_fork_sibling(void) {
@@ -33,6 +36,37 @@ cdef extern from *:
 
     static void tusk_die_with_parent(void) {
         prctl(PR_SET_PDEATHSIG, SIGQUIT, 0, 0, 0);
+    }
+
+    static double tusk_monotonic(void) {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (double) now.tv_sec + (double) now.tv_nsec / 1e9;
+    }
+
+    /* In C because of what it does not touch: a page written here is copied, and a huge page split, for each fork. */
+    static int tusk_fork_on_requests(int channel, int pending, const uint32_t *version, uint32_t known,
+                                     const uint64_t *place, int64_t position, double not_before) {
+        char request, answer[1 + sizeof(int)] = {'F'};
+        for (;;) {
+            if (!pending) {
+                ssize_t received = recv(channel, &request, 1, 0);
+                if (received < 0 && errno == EINTR)
+                    continue;
+                if (received <= 0)
+                    return -1;
+            }
+            if (!pending && ((position >= 0 && __atomic_load_n(place, __ATOMIC_ACQUIRE) != (uint64_t) position) ||
+                (__atomic_load_n(version, __ATOMIC_ACQUIRE) != known && tusk_monotonic() >= not_before)))
+                return 1;
+            pending = 0;
+            int pid = (int) tusk_fork_sibling();
+            if (pid == 0)
+                return 0;
+            memcpy(answer + 1, &pid, sizeof(pid));
+            if (send(channel, answer, sizeof(answer), MSG_NOSIGNAL) < 0)
+                return -1;
+        }
     }
 
     static ssize_t tusk_send_fd(int channel, const void *data, size_t size, int fd) {
@@ -73,22 +107,31 @@ cdef extern from *:
         return received;
     }
     """
-    long tusk_fork_sibling() nogil
     void tusk_die_with_parent() nogil
+    int tusk_fork_on_requests(int channel, int pending, const uint32_t *version, uint32_t known,
+                              const uint64_t *place, int64_t position, double not_before) nogil
     ssize_t tusk_send_fd(int channel, const void *data, size_t size, int fd) nogil
     ssize_t tusk_receive_fd(int channel, void *data, size_t size, int *fd) nogil
 
 
-def fork_sibling() -> int:
-    """Fork a child of this process's parent; 0 in the child, else its pid.
+FORKED, CLOSED, DUE = 0, -1, 1
 
-    The interpreter is not told: this process has one thread, so there is nothing to set right in the child, and what is
-    not written to stays shared. Signals should be blocked.
+
+def fork_on_requests(int channel, bint pending, uintptr_t version, uint32_t known, uintptr_t place, int64_t position,
+                     double not_before) -> int:
+    """Fork a child of this process's parent for each byte on the channel and answer with its pid, -1 where none can be had.
+
+    Returns FORKED in each child; CLOSED at the end of the channel; and DUE, with the request still to be served
+    (``pending`` in the next call), when the counter at ``version`` is not ``known`` any more and it is ``not_before``, or the
+    one at ``place`` is not ``position`` (if that is not negative).
+
+    The interpreter is not told of the fork: this process has one thread, so there is nothing to set right in the child.
     """
-    cdef long pid = tusk_fork_sibling()
-    if pid < 0:
-        raise OSError(errno, "could not fork")
-    return pid
+    cdef int result
+    with nogil:
+        result = tusk_fork_on_requests(channel, pending, <const uint32_t *> version, known, <const uint64_t *> place,
+                                       position, not_before)
+    return result
 
 
 def die_with_parent() -> None:

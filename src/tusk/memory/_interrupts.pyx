@@ -21,8 +21,13 @@ cdef extern from "<signal.h>" nogil:
         int sa_flags
     int c_sigaction "sigaction"(int signum, const sigaction_t *action, sigaction_t *old)
     int sigemptyset(sigset_t *signals)
+    int sigfillset(sigset_t *signals)
+    int sigprocmask(int how, const sigset_t *signals, sigset_t *old)
+    handler_t SIG_DFL
+    handler_t SIG_IGN
     enum:
         SA_RESTART
+        SIG_UNBLOCK
         NSIG
 
 cdef enum:
@@ -86,8 +91,7 @@ cdef void _on_signal(int signum) noexcept nogil:
 def install_signal(signum: int, action: str, exit_code: int = 2) -> None:
     """Let a C handler take the signal. ``action`` is a key of ACTIONS; "exit" leaves at once with `exit_code`."""
     cdef sigaction_t installed
-    # Python must know that the signal is not its own any more.
-    _signal.signal(signum, _signal.SIG_DFL)
+    _release_from_python(signum)
     _actions[signum] = ACTIONS[action]
     _exit_codes[signum] = exit_code
     installed.sa_handler = _on_signal
@@ -95,6 +99,32 @@ def install_signal(signum: int, action: str, exit_code: int = 2) -> None:
     # Sleeps must end with EINTR only where the latch does not do it: poll() is never restarted anyway.
     installed.sa_flags = SA_RESTART
     c_sigaction(signum, &installed, NULL)
+
+
+cdef int _release_from_python(int signum) except -1:
+    """Python must know that a signal is not its own any more, if it was."""
+    cdef sigaction_t old
+    c_sigaction(signum, NULL, &old)
+    if old.sa_handler != _on_signal and old.sa_handler != SIG_DFL and old.sa_handler != SIG_IGN:
+        _signal.signal(signum, _signal.SIG_DFL)
+    return 0
+
+
+def ignore_signal(signum: int) -> None:
+    """Let the kernel throw the signal away."""
+    cdef sigaction_t installed
+    _release_from_python(signum)
+    installed.sa_handler = SIG_IGN
+    sigemptyset(&installed.sa_mask)
+    installed.sa_flags = 0
+    c_sigaction(signum, &installed, NULL)
+
+
+def unblock_signals() -> None:
+    """Let all signals through: once the handlers of a child are in place."""
+    cdef sigset_t everything
+    sigfillset(&everything)
+    sigprocmask(SIG_UNBLOCK, &everything, NULL)
 
 
 def set_interrupt_handler(handler: Callable[[], None] | None) -> None:

@@ -25,7 +25,7 @@ from tusk.backend.hba import HbaLine, IdentLine, load_rules, parse_ident_file
 from tusk.config import settings
 from tusk.config.files import load_config_files
 from tusk.errors import Fatal, Severity, errcode, report
-from tusk.memory import _latch, _procsignal, _segment
+from tusk.memory import _hugepages, _latch, _procsignal, _segment
 from tusk.postmaster import lockfile
 from tusk.postmaster.kinds import KINDS, ExitPolicy
 from tusk.postmaster.launch import fork_child
@@ -166,6 +166,8 @@ class Postmaster:
             Path(settings.external_pid_file).write_text(f"{os.getpid()}\n")
         lockfile.write_opts_file(self.data_directory, self.arguments)
         backend_main.preload()
+        if settings.huge_pages != "off" and "tusk._bundle" in sys.modules:
+            _hugepages.move_text(str(sys.modules["tusk._bundle"].__file__))
         _control.load()
         _segment.create_segment(settings)
         settle_shared_memory_size(sum(area.allocated_size for area in _segment.areas()))
