@@ -84,9 +84,8 @@ def test_pg_stat_activity(new_server):
         assert [row[:4] for row in rows] == [("client backend", "postgres", "postgres", "active")]
         assert rows[0][4].startswith("SELECT backend_type")
         kinds = {kind for (kind,) in session.execute("SELECT backend_type FROM pg_stat_activity")}
-        if kinds == {"client backend"}:
-            pytest.xfail("auxiliary processes are not in the view yet")
         assert {"checkpointer", "background writer", "walwriter", "client backend"} <= kinds
+        assert "startup" not in kinds
 
 
 def test_every_child_leads_its_own_session(new_server):

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from tusk.errors import Fatal, Panic, SqlError, as_fatal, as_panic
-from tusk.memory import _interrupts, _latch, _process
+from tusk.memory import _interrupts, _latch, _process, _procsignal
 from tusk.memory._critical import critical_count
 from tusk.postmaster.kinds import KINDS
-from tusk.stats import serverlog, session_info, title
+from tusk.stats import _activity, serverlog, session_info, title
 from tusk.stats.backend_types import BackendType
 from tusk.transaction import _state
 
@@ -48,6 +48,14 @@ def _die_with_parent() -> None:
         os._exit(1)
 
 
+def _leave_shared_memory() -> None:
+    """Give back the slot of a process that ends in good order, if it did not do so itself."""
+    if _process.my_proc_number() >= 0:
+        _activity.end_status()
+        _procsignal.exit_proc_signal()
+        _process.release_process()
+
+
 def _child(backend_type: BackendType, run: Callable[[], None], prepare: Callable[[], None]) -> NoReturn:
     """The life of a child: set up, run, and leave with an exit status the postmaster understands."""
     status = 2
@@ -72,6 +80,7 @@ def _child(backend_type: BackendType, run: Callable[[], None], prepare: Callable
         if kind.title:
             title.init_title(kind.title)
         run()
+        _leave_shared_memory()
         status = 0
     except (Fatal, SqlError) as error:
         if critical_count():
