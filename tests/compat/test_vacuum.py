@@ -217,3 +217,31 @@ def test_catalogs_survive_an_abort(new_server):
             session.execute("ROLLBACK")
         session.execute("CREATE TABLE a (x int)")
         assert session.execute("SELECT relname FROM pg_class WHERE oid = 'a'::regclass").fetchone() == ("a",)
+
+
+PG_STATS = """SELECT attname, null_frac, avg_width, n_distinct, most_common_vals::text, most_common_freqs,
+              histogram_bounds::text, correlation, most_common_elems::text, most_common_elem_freqs, elem_count_histogram
+              FROM pg_stats WHERE tablename = 'sampled' ORDER BY attname"""
+
+
+def test_statistics_are_the_same(pair):
+    # Small enough to be looked at as a whole: then there is nothing random in it.
+    found = []
+    for server in pair:
+        with psycopg.connect(server.url, autocommit=True) as session:
+            session.execute("""CREATE TABLE sampled (i int, skewed int, t text, f float8, n numeric, b bool, d date,
+                               ts timestamptz, arr int[], words text[], j jsonb, wide text, two int, fixed int)""")
+            session.execute("""INSERT INTO sampled SELECT g, (g * g) % 37, 'text ' || g % 250, g / 7.0,
+                (g % 11)::numeric, g % 3 = 0,
+                '2020-01-01'::date + g % 400, '2020-01-01 00:00Z'::timestamptz + g * interval '1 hour',
+                CASE WHEN g % 10 = 0 THEN NULL ELSE ARRAY(SELECT (g * h) % 17 FROM generate_series(1, 1 + g % 5) h) END,
+                ARRAY['w' || g % 9, NULL, 'x'], jsonb_build_object('k', g % 4), CASE WHEN g % 100 = 0 THEN
+                (SELECT string_agg(md5((g * 100 + h)::text), '') FROM generate_series(1, 60) h) ELSE 'n' || g % 5 END,
+                g / 2, g FROM generate_series(1, 2000) g""")  # fmt: skip
+            session.execute("UPDATE sampled SET i = NULL WHERE i % 9 = 0")
+            session.execute("ALTER TABLE sampled ALTER t SET STATISTICS 10")
+            session.execute("ALTER TABLE sampled ALTER fixed SET (n_distinct = -0.5)")
+            session.execute("VACUUM ANALYZE sampled")
+            found.append(session.execute(PG_STATS).fetchall())
+    for mine, theirs in zip(*found, strict=True):
+        assert mine == theirs

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from tusk.catalog.rows import PgStatistic
 from tusk.catalog.session import session
 from tusk.commands._sample import sample_rows
 from tusk.commands.vacuum import permitted
-from tusk.commands.vacuum_heap import open_for
+from tusk.commands.vacuum_heap import Usage, open_for
 from tusk.commands.vacuum_horizon import update_relation_statistics
 from tusk.config import settings
 from tusk.errors import Severity, SqlError, errcode, report
@@ -35,7 +35,9 @@ from tusk.types.compare import comparator
 from tusk.types.values import Array
 
 ShareUpdateExclusiveLock = 4
-KIND_MCV, KIND_HISTOGRAM, KIND_CORRELATION = 1, 2, 3
+KIND_MCV, KIND_HISTOGRAM, KIND_CORRELATION, KIND_MCELEM, KIND_DECHIST = 1, 2, 3, 4, 5
+_ARRAY_TYPANALYZE = 3816
+_ARRAY_WIDTH_THRESHOLD = 0x10000
 _WIDTH_THRESHOLD = 1024
 _NATIVE_ORDER = {20, 21, 23, 26, 16, 1082, 1083, 1114, 1184, 1700, 700, 701, 17, 19, 3220, 2950}
 
@@ -48,6 +50,7 @@ class Slot(NamedTuple):
     collation: int
     numbers: tuple[float, ...] | None
     values: list[Any] | None
+    value_type: int = 0             # of `values`; 0: the column's
 
 
 class ColumnStatistics(NamedTuple):
@@ -109,37 +112,51 @@ def _target(row: Any) -> int:
 
 
 def _analyze(rel: Any, names: list[str], params: Any, in_outer_transaction: bool) -> None:
+    usage = Usage()
+    started = _store.now()
     if params.verbose:
         schema = lookup(c.NAMESPACEOID, rel.form.relnamespace).nspname
         report(Severity.INFO, f'analyzing "{schema}.{rel.name}"')
-    started = _store.now()
-    progress.start_command(progress.COMMAND_ANALYZE, rel.rd_id)
     rows = _chosen(rel, names)
     target_rows = max([100, *(300 * _target(row) for row in rows)])
     seed = int.from_bytes(os.urandom(8), "little")
+    progress.start_command(progress.COMMAND_ANALYZE, rel.rd_id)
     progress.update_param(progress.Analyze.PHASE, progress.AnalyzePhase.ACQUIRE_SAMPLE_ROWS)
-    values, widths, count, total, dead, pages, scanned = sample_rows(
-        rel, target_rows, seed, [row.attnum for row in rows]
-    )
+    sample = sample_rows(rel, target_rows, seed)
+    total = sample.estimated
     if params.verbose:
         report(
             Severity.INFO,
-            f'"{rel.name}": scanned {scanned} of {pages} pages, containing {int(total)} live rows and {int(dead)} '
-            f"dead rows; {count} rows in sample, {int(total)} estimated total rows",
+            f'"{rel.name}": scanned {sample.blocks_read} of {sample.blocks} pages, containing {int(total)} live rows '
+            f"and {int(sample.dead)} dead rows; {sample.rows} rows in sample, {int(total)} estimated total rows",
         )
-    progress.update_param(progress.Analyze.PHASE, progress.AnalyzePhase.COMPUTE_STATS)
-    if count:
-        for row, column, width in zip(rows, values, widths, strict=True):
-            statistics = column_statistics(row, column, width, total)
+    if sample.rows:
+        progress.update_param(progress.Analyze.PHASE, progress.AnalyzePhase.COMPUTE_STATS)
+        for row in rows:
+            statistics = column_statistics(row, sample, total)
             if statistics is not None:
                 store(rel.rd_id, row.attnum, statistics)
     progress.update_param(progress.Analyze.PHASE, progress.AnalyzePhase.FINALIZE_ANALYZE)
-    _update_class(rel, pages, total, in_outer_transaction)
+    _update_class(rel, sample.blocks, total, in_outer_transaction)
     tables.report_analyze(
-        0 if rel.is_shared else session.database_id, rel.rd_id, int(total), int(dead), started,
+        0 if rel.is_shared else session.database_id, rel.rd_id, int(total), int(sample.dead), started,
         reset_counter=not names, is_autovacuum=params.automatic,
     )
     progress.end_command()
+    _say_what_it_took(rel, params, usage)
+
+
+def _say_what_it_took(rel: Any, params: Any, usage: Usage) -> None:
+    """VERBOSE, and log_autovacuum_min_duration."""
+    least = params.log_min_duration_ms
+    if not params.verbose and not (params.automatic and least >= 0 and (least == 0 or usage.elapsed_ms() >= least)):
+        return
+    schema = lookup(c.NAMESPACEOID, rel.form.relnamespace).nspname
+    name = f"{lookup(c.DATABASEOID, session.database_id).datname}.{schema}.{rel.name}"
+    what = "automatic analyze of" if params.automatic else "finished analyzing"
+    report(
+        Severity.LOG if params.automatic else Severity.INFO, "\n".join([f'{what} table "{name}"', *usage.lines()])
+    )
 
 
 def _update_class(rel: Any, pages: int, total: float, outer: bool) -> None:
@@ -174,22 +191,164 @@ def _comparable_type(type_oid: int) -> int:
     return 25 if base == 194 else base
 
 
-def column_statistics(row: Any, values: list[Any], width_total: int, total_rows: float) -> ColumnStatistics | None:
+# Families whose comparison depends on the type it is asked for: no one C function does.
+_POLYMORPHIC = {2277, 2283, 3500, 3831, 4537, 2249}
+
+
+def _native_comparison(type_oid: int, operators: Any) -> str:
+    """The prosrc of the type's b-tree comparison, '' where it has to be Python's."""
+    if operators.btree_intype in _POLYMORPHIC:
+        return ""
+    proc = lookup(c.AMPROCNUM, operators.btree_family, operators.btree_intype, operators.btree_intype, 1)
+    return str(lookup(c.PROCOID, proc.amproc).prosrc) if proc is not None else ""
+
+
+def column_statistics(row: Any, sample: Any, total_rows: float) -> ColumnStatistics | None:
     """Work out a column's statistics (std_typanalyze, compute_scalar_stats)."""
     operators = lk.type_operators(row.atttypid)
-    present = [value for value in values if value is not None]
-    sample = len(values)
-    nulls = sample - len(present)
     kind = lookup(c.TYPEOID, row.atttypid)
+    prosrc = _native_comparison(row.atttypid, operators) if operators.eq and operators.lt else ""
+    if prosrc:
+        try:
+            column = sample.sorted_column(row.attnum, prosrc, row.attcollation, _target(row))
+        except SqlError as error:
+            if error.sqlstate != errcode.FEATURE_NOT_SUPPORTED:
+                raise
+        else:
+            found = _native(row, column, sample.rows, kind, total_rows, operators)
+            return _with_options(row, _with_elements(row, sample, found))
+    values, width_total = sample.values(row.attnum)
+    present = [value for value in values if value is not None]
+    nulls = len(values) - len(present)
     if not present:
         return ColumnStatistics(1.0, kind.typlen if kind.typlen > 0 else 0, 0.0, [])
-    null_fraction = nulls / sample
+    null_fraction = nulls / len(values)
     width = kind.typlen if kind.typlen > 0 else int(width_total / len(present))
     if not operators.eq:
-        return ColumnStatistics(null_fraction, width, 0.0, [])
+        return _with_options(row, ColumnStatistics(null_fraction, width, 0.0, []))
     if not operators.lt:
-        return _unordered(row, values, null_fraction, width, total_rows, operators.eq)
-    return _scalar(row, values, null_fraction, width, total_rows, operators)
+        return _with_options(row, _unordered(row, values, null_fraction, width, total_rows, operators.eq))
+    found = _scalar(row, values, null_fraction, width, total_rows, operators)
+    return _with_options(row, _with_elements(row, sample, found))
+
+
+def _with_elements(row: Any, sample: Any, found: ColumnStatistics) -> ColumnStatistics:
+    """For arrays also: their most common elements, and how many different ones they have (compute_array_stats)."""
+    kind = lookup(c.TYPEOID, lk.base_type(row.atttypid))
+    if kind.typanalyze != _ARRAY_TYPANALYZE or not kind.typelem:
+        return found
+    operators = lk.type_operators(kind.typelem)
+    if not operators.eq or not operators.lt:
+        return found
+    arrays = [value for value in sample.values(row.attnum)[0] if value is not None]
+    frequency: dict[Any, int] = {}
+    with_null = elements = 0
+    sizes: dict[int, int] = {}
+    for array in arrays:
+        different = {element for element in array.elements if element is not None}
+        with_null += any(element is None for element in array.elements)
+        for element in different:
+            frequency[element] = frequency.get(element, 0) + 1
+        elements += len(different)
+        sizes[len(different)] = sizes.get(len(different), 0) + 1
+    if not arrays:
+        return found
+    target = _target(row)
+    slots = list(found.slots)
+    # Exact counts where PostgreSQL prunes as it goes; what it would be unsure of is left out here too.
+    cutoff = 9 * elements // (target * 10 * 1000 // 7)
+    common = sorted((item for item in frequency.items() if item[1] > cutoff), key=lambda item: -item[1])
+    if common:
+        most = common[0][1]
+        common = common[: target * 10]
+        least = common[-1][1]
+        key = _sort_key(kind.typelem, row.attcollation)
+        common.sort(key=(lambda item: item[0]) if key is None else (lambda item: key(item[0])))
+        numbers = [count / len(arrays) for _, count in common]
+        numbers += [least / len(arrays), most / len(arrays), with_null / len(arrays)]
+        slots.append(Slot(
+            KIND_MCELEM, operators.eq, row.attcollation, tuple(numbers), [element for element, _ in common],
+            kind.typelem,
+        ))  # fmt: skip
+    counts = [float(n) for n in _spread(sorted(sizes.items()), len(arrays), target)]
+    slots.append(Slot(
+        KIND_DECHIST, operators.eq, row.attcollation, (*counts, elements / len(arrays)), None
+    ))  # fmt: skip
+    return found._replace(slots=slots[:5])
+
+
+def _spread(sizes: list[tuple[int, int]], arrays: int, bounds: int) -> list[int]:
+    """The numbers of elements at equal distances among the arrays."""
+    at = 0
+    left = sizes[0][1] * (bounds - 1)
+    result = []
+    for _ in range(bounds):
+        while left <= 0 and at + 1 < len(sizes):
+            at += 1
+            left += sizes[at][1] * (bounds - 1)
+        result.append(sizes[at][0])
+        left -= arrays - 1
+    return result
+
+
+def _with_options(row: Any, found: ColumnStatistics) -> ColumnStatistics:
+    """ALTER TABLE ... SET (n_distinct = ...) overrides what was found."""
+    for option in row.attoptions or ():
+        name, _, text = option.partition("=")
+        if name == "n_distinct" and float(text) != 0.0:
+            return found._replace(distinct=float(text))
+    return found
+
+
+def _native(
+    row: Any, column: Any, rows: int, kind: Any, total_rows: float, operators: Any
+) -> ColumnStatistics:
+    """The same as _scalar, from values sorted as Datums."""
+    target = _target(row)
+    nonnull = column.count + column.wide
+    if nonnull == 0:
+        return ColumnStatistics(1.0, kind.typlen if kind.typlen > 0 else 0, 0.0, [])
+    null_fraction = column.nulls / rows
+    width = kind.typlen if kind.typlen > 0 else int(column.width_total / nonnull)
+    if column.count == 0:
+        return ColumnStatistics(null_fraction, width, -1.0 * (1.0 - null_fraction), [])
+    distinct = _distinct(column.distinct, column.multiple, column.wide, nonnull, null_fraction, total_rows)
+    common = column.tracked
+    if not (
+        column.multiple == column.distinct and column.wide == 0 and distinct > 0 and column.distinct <= target
+    ):
+        common = common[: _worthy([count for _, count in common], distinct, null_fraction, rows, total_rows)]
+    slots: list[Slot] = []
+    collation = row.attcollation
+    if common:
+        slots.append(Slot(
+            KIND_MCV, operators.eq, collation, tuple(count / rows for _, count in common),
+            [column.value(first) for first, _ in common],
+        ))  # fmt: skip
+    bounds = min(column.distinct - len(common), target + 1)
+    if bounds >= 2:
+        taken = sorted(common)
+        left = column.count - sum(count for _, count in common)
+        ranks = _histogram(range(left), bounds)
+        slots.append(Slot(
+            KIND_HISTOGRAM, operators.lt, collation, None, [column.value(_rank(rank, taken)) for rank in ranks]
+        ))  # fmt: skip
+    n = column.count
+    if n > 1:
+        sum_x = (n - 1) * n / 2.0
+        sum_x2 = (n - 1) * n * (2 * n - 1) / 6.0
+        correlation = (n * column.product - sum_x * sum_x) / (n * sum_x2 - sum_x * sum_x)
+        slots.append(Slot(KIND_CORRELATION, operators.lt, collation, (correlation,), None))
+    return ColumnStatistics(null_fraction, width, distinct, slots)
+
+
+def _rank(rank: int, taken: list[tuple[int, int]]) -> int:
+    """Where the rank-th value is among all, if those of the common ones are not counted."""
+    for first, count in taken:
+        if first > rank:
+            break
+        rank += count
+    return rank
 
 
 def _is_wide(value: Any) -> bool:
@@ -273,7 +432,7 @@ def _scalar(
     return ColumnStatistics(null_fraction, width, distinct, slots)
 
 
-def _histogram(values: list[Any], bounds: int) -> list[Any]:
+def _histogram(values: Sequence[Any], bounds: int) -> list[Any]:
     """Values at equal distances, both ends included."""
     last = len(values) - 1
     step, fraction = divmod(last, bounds - 1)
@@ -362,7 +521,9 @@ def store(relid: int, attnum: int, statistics: ColumnStatistics) -> None:
         columns[f"stacoll{number}"] = slot.collation if slot else 0
         columns[f"stanumbers{number}"] = slot.numbers if slot else None
         columns[f"stavalues{number}"] = (
-            _array_payload(type_oid, slot.values) if slot is not None and slot.values is not None else None
+            _array_payload(slot.value_type or type_oid, slot.values)
+            if slot is not None and slot.values is not None
+            else None
         )
     row = PgStatistic(**columns)
     old = lookup(c.STATRELATTINH, relid, attnum, False)
