@@ -93,6 +93,14 @@ class ClientConnection:
         reset_latch()
         check_for_interrupts()
 
+    def wait_readable(self) -> None:
+        """Wait until the client has sent something, or something else has happened."""
+        self._wait(READABLE)
+
+    def wait_writeable(self) -> None:
+        """Wait until the client takes more."""
+        self._wait(WRITEABLE)
+
     def has_input(self) -> bool:
         """Whether bytes of a next message have arrived already."""
         return self._at < len(self._in)

@@ -44,8 +44,8 @@ class Timer(Enum):
     IDLE_SESSION = "idle session"
 
 
-_deadlines: dict[Timer, float] = {}
-_fired: set[Timer] = set()
+deadlines: dict[Timer, float] = {}
+fired: set[Timer] = set()
 _armed_for = 0.0
 
 
@@ -71,17 +71,17 @@ def serve() -> None:
         _timers_fired()
     if _interrupts.take("QueryCancel"):
         _cancel()
-    if reading_command and Timer.IDLE_IN_TRANSACTION in _fired:
-        _fired.discard(Timer.IDLE_IN_TRANSACTION)
+    if reading_command and Timer.IDLE_IN_TRANSACTION in fired:
+        fired.discard(Timer.IDLE_IN_TRANSACTION)
         raise Fatal(
             errcode.IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
             "terminating connection due to idle-in-transaction timeout",
         )
-    if reading_command and Timer.IDLE_SESSION in _fired:
-        _fired.discard(Timer.IDLE_SESSION)
+    if reading_command and Timer.IDLE_SESSION in fired:
+        fired.discard(Timer.IDLE_SESSION)
         raise Fatal(errcode.IDLE_SESSION_TIMEOUT, "terminating connection due to idle-session timeout")
-    if Timer.TRANSACTION in _fired:
-        _fired.discard(Timer.TRANSACTION)
+    if Timer.TRANSACTION in fired:
+        fired.discard(Timer.TRANSACTION)
         if xact.is_transaction_or_block():
             raise Fatal(errcode.TRANSACTION_TIMEOUT, "terminating connection due to transaction timeout")
     if _interrupts.take("ProcSignal"):
@@ -97,9 +97,9 @@ def serve() -> None:
 
 def _cancel() -> None:
     """A cancel flag: a request of the user, or a timer that stands for one. Ignored when nothing runs."""
-    lock, statement = Timer.LOCK in _fired, Timer.STATEMENT in _fired
-    _fired.discard(Timer.LOCK)
-    _fired.discard(Timer.STATEMENT)
+    lock, statement = Timer.LOCK in fired, Timer.STATEMENT in fired
+    fired.discard(Timer.LOCK)
+    fired.discard(Timer.STATEMENT)
     if is_authenticating:
         raise Fatal(errcode.QUERY_CANCELED, "canceling authentication due to timeout")
     if lock:
@@ -126,7 +126,7 @@ def serve_config_reload_if_idle() -> None:
 
 def _arm() -> None:
     global _armed_for
-    earliest = min(_deadlines.values(), default=0.0)
+    earliest = min(deadlines.values(), default=0.0)
     if earliest == _armed_for:
         return
     _armed_for = earliest
@@ -136,7 +136,7 @@ def _arm() -> None:
 def enable_timer(timer: Timer, milliseconds: int) -> None:
     """Fire after so long; 0 disables."""
     if milliseconds > 0:
-        _deadlines[timer] = time.monotonic() + milliseconds / 1000
+        deadlines[timer] = time.monotonic() + milliseconds / 1000
         _arm()
     else:
         disable_timer(timer)
@@ -144,8 +144,8 @@ def enable_timer(timer: Timer, milliseconds: int) -> None:
 
 def disable_timer(timer: Timer) -> None:
     """Forget a timer, and that it fired."""
-    _fired.discard(timer)
-    if _deadlines.pop(timer, None) is not None:
+    fired.discard(timer)
+    if deadlines.pop(timer, None) is not None:
         _arm()
 
 
@@ -153,10 +153,10 @@ def _timers_fired() -> None:
     global _armed_for
     now = time.monotonic()
     _armed_for = 0.0
-    for timer, deadline in list(_deadlines.items()):
+    for timer, deadline in list(deadlines.items()):
         if deadline <= now:
-            del _deadlines[timer]
-            _fired.add(timer)
+            del deadlines[timer]
+            fired.add(timer)
             if timer in (Timer.STATEMENT, Timer.LOCK):
                 _interrupts.set_flag("QueryCancel")
     _arm()
@@ -166,17 +166,17 @@ def enable_statement_timeout() -> None:
     """At the start of a command; a running timer stays (several messages of one command share it)."""
     timeout = settings.statement_timeout
     if timeout <= 0:
-        if _deadlines:
+        if deadlines:
             disable_timer(Timer.STATEMENT)
-    elif Timer.STATEMENT not in _deadlines:
+    elif Timer.STATEMENT not in deadlines:
         enable_timer(Timer.STATEMENT, timeout)
-    if settings.transaction_timeout and Timer.TRANSACTION not in _deadlines:
+    if settings.transaction_timeout and Timer.TRANSACTION not in deadlines:
         enable_timer(Timer.TRANSACTION, settings.transaction_timeout)
 
 
 def disable_statement_timeout() -> None:
     """At the end of a command."""
-    if _deadlines or _fired:
+    if deadlines or fired:
         disable_timer(Timer.STATEMENT)
         if not xact.is_transaction_block():
             disable_timer(Timer.TRANSACTION)
@@ -195,7 +195,7 @@ def enter_idle(status: str) -> None:
 
 def leave_idle() -> None:
     """A command has come."""
-    if _deadlines or _fired:
+    if deadlines or fired:
         disable_timer(Timer.IDLE_SESSION)
         disable_timer(Timer.IDLE_IN_TRANSACTION)
 

@@ -310,7 +310,7 @@ def _attach_session(session: Session) -> None:
         session.send_notice(message)
 
     set_report_sink(sink)
-    xact.on_pre_commit(session.portals.before_commit)
+    xact.on_pre_commit(session.portals.before_commit, session.portals.by_name)
     xact.on_abort(session.portals.at_abort)
     xact.on_subcommit(session.portals.at_subcommit)
     xact.on_subabort(session.portals.at_subabort)

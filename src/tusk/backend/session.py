@@ -9,7 +9,7 @@ import traceback
 from typing import Any
 
 from tusk.backend import client_text, interrupts, protocol, statement_log
-from tusk.backend._fast_path import run_bind, run_simple
+from tusk.backend._fast_path import FastPath
 from tusk.backend.connection import ClientConnection, ConnectionLost
 from tusk.backend.copy_channel import CopyIn, CopyOut
 from tusk.backend.extended import ExtendedProtocol
@@ -53,7 +53,8 @@ class Session:
         self.command_started = False
         services.provide("session", lambda: self)
         interrupts.on_notify_interrupt = self._notify_while_idle
-        self.is_ready = False
+        self.fast = FastPath(self)
+        self.is_ready = False           # the fast path has sent ReadyForQuery
 
     # The loop
 
@@ -99,34 +100,22 @@ class Session:
                 self._recover(SqlError(errcode.INTERNAL_ERROR, f"{type(error).__name__}: {error}"))
                 send_ready = not self.ignore_till_sync
 
-    def become_ready(self, answer: list[bytes]) -> None:
-        """Send an answer with ReadyForQuery after it: the end of a command that ran on the fast path."""
-        status = xact.block_status()
-        text, state = _IDLE_STATES[status]
-        interrupts.enter_idle(status)
-        title.set_title(text)
-        _activity.report_activity(state, None)
-        session_info.current.query = ""
-        self.connection.send(b"".join(answer))
-        if notifications.is_pending:
-            notifications.deliver(self._send_notification)
-        self.report_changed_settings()
-        self.connection.send(protocol.ready_for_query(status.encode()))
-        self.connection.flush()
-        self.is_ready = True
-
     def _ready(self) -> None:
         status = xact.block_status()
         text, state = _IDLE_STATES[status]
         interrupts.enter_idle(status)
         title.set_title(text)
         _activity.report_activity(state, None)
+        self.announce()
+        self.connection.send(protocol.ready_for_query(status.encode()))
+        self.connection.flush()
+
+    def announce(self) -> None:
+        """What a client is told before ReadyForQuery: notifications and changed settings."""
         if notifications.is_pending:
             notifications.deliver(self._send_notification)
         session_info.current.query = ""
         self.report_changed_settings()
-        self.connection.send(protocol.ready_for_query(status.encode()))
-        self.connection.flush()
 
     def _send_notification(self, pid: int, channel: bytes, payload: bytes) -> None:
         convert = client_text.to_client_bytes
@@ -159,12 +148,14 @@ class Session:
             return False
         match kind:
             case 81:    # Q
+                if self.fast.query(body):
+                    return False
                 self.doing_extended = False
                 self.is_ready = False
-                self._simple_query(_query_text(body))
+                self._simple_query(_query_text(body), body)
                 return not self.is_ready
             case 80 | 66 | 69 | 68 | 67 | 72:   # P B E D C H
-                if kind == 66 and run_bind(self, body):
+                if kind == 66 and self.fast.bind(body):
                     return False
                 self.doing_extended = True
                 self.extended.handle(kind, body)
@@ -227,12 +218,12 @@ class Session:
 
     # Simple protocol
 
-    def _simple_query(self, text: str) -> None:
+    def _simple_query(self, text: str, body: bytes) -> None:
         """Execute a query string: all its statements, one transaction unless they say otherwise."""
         self.begin_activity(text)
         self.start_command()
         self.extended.forget_unnamed()
-        if not xact.is_aborted_block() and self._cached_query(text):
+        if not xact.is_aborted_block() and self._cached_query(text, body):
             return
         statements = self.statements.parse(text)
         logging = statement_log.state
@@ -247,7 +238,7 @@ class Session:
         if logging.times:
             statement_log.log_query_time(text, statements, self.prepared, was_logged)
 
-    def _cached_query(self, text: str) -> bool:
+    def _cached_query(self, text: str, body: bytes) -> bool:
         """Run a query through the plan of its like; False where it is not that simple."""
         found = self.statements.lookup(text)
         if found is None:
@@ -255,7 +246,8 @@ class Session:
         source, values = found
         logging = statement_log.state
         was_logged = logging.level > 0 and statement_log.log_query(text, [source.raw], self.prepared)
-        if run_simple(self, source, values):
+        if self.fast.simple(body, source):
+            self.is_ready = True
             return True
         plans = self.plan_source(source)
         tag = command_tag(source.raw)

@@ -100,10 +100,10 @@ class StatementCache:
         taker = _Taker(lists)
         normalized = _LITERAL.sub(taker, text)
         key = (normalized, tuple(taker.kinds))
-        if self._names_as_of != plancache.names_changed_at:
+        if self._names_as_of != plancache.names_changed_at():
             # A text says only names; a prepared statement may keep what they meant, a new query may not.
             self._sources.clear()
-            self._names_as_of = plancache.names_changed_at
+            self._names_as_of = plancache.names_changed_at()
         source = self._sources.get(key)
         if (source is None and key not in self._sources) or (source is not None and source.is_stale()):
             source = self.make(normalized, taker.kinds)

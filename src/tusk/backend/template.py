@@ -182,9 +182,9 @@ class _Template:
     @staticmethod
     def _prepare_statements(database: int, role: int) -> None:
         state = warm.state
-        if state.names_as_of != plancache.names_changed_at:
+        if state.names_as_of != plancache.names_changed_at():
             state.statements.clear()
-        state.names_as_of = plancache.names_changed_at
+        state.names_as_of = plancache.names_changed_at()
         for key in _demand.hot_statements(database, role):
             source = state.statements.get(key)
             if source is not None and not source.is_stale():

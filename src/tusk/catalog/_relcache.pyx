@@ -13,6 +13,7 @@ from tusk.catalog._codec cimport codec_of
 from tusk.storage._smgr cimport smgr_release_locator
 from tusk.transaction._lock cimport (
     NoLock, conditional_lock_relation_oid, lock_relation_oid, unlock_relation_oid)
+from tusk.transaction._state cimport MyDatabaseId
 
 from tusk.access._tupdesc import AttributeRow
 from tusk.access.toast._toaster import set_toast_opener
@@ -30,6 +31,9 @@ cdef dict _new_files = {}           # oid -> [create_subid, new_locator_subid, f
 cdef list _building = []            # [oid, whether it was invalidated meanwhile], innermost last
 cdef dict _catalog_indexes = None   # index oid -> (catalog schema, index)
 cdef dict _catalog_toast = None     # oid of a catalog's TOAST table or its index -> is the index
+
+cdef enum:
+    FIRST_NORMAL_OID = 16384
 
 GLOBAL_TABLESPACE = 1664
 _TOAST_COLUMNS = (("chunk_id", 26, 4, True, "i", "p"), ("chunk_seq", 23, 4, True, "i", "p"),
@@ -469,8 +473,10 @@ cdef Relation _open(Oid oid, int lockmode):
     return rel
 
 
-cdef Oid _lock_db(Oid oid):
+cdef Oid _lock_db(Oid oid) except? 0:
     """0 for shared relations: known by their OIDs, which are fixed."""
+    if oid >= FIRST_NORMAL_OID:
+        return MyDatabaseId
     return 0 if oid in SHARED_RELATIONS else session.database_id
 
 
@@ -494,6 +500,11 @@ def lock_relation(Oid oid, int lockmode, dont_wait=False):
         return conditional_lock_relation_oid(_lock_db(oid), oid, lockmode) != 0
     lock_relation_oid(_lock_db(oid), oid, lockmode)
     return True
+
+
+cdef int lock_relation_by_oid(Oid oid, int lockmode) except -1:
+    lock_relation_oid(_lock_db(oid), oid, lockmode)
+    return 0
 
 
 def unlock_relation(Oid oid, int lockmode):
@@ -620,9 +631,11 @@ cdef int _refresh_subids(Oid oid) except -1:
     return 0
 
 
-def end_transaction(is_commit):
+cdef int end_relations_of_transaction(bint is_commit) except -1:
     """Nothing stays open, and files are no longer new."""
     cdef Relation rel
+    if not _opened and not _new_files:
+        return 0
     for rel in list(_opened):
         rel.refcount = 0
         if not rel.valid and not rel.is_nailed:
@@ -635,6 +648,7 @@ def end_transaction(is_commit):
             _relations.pop(oid, None)
         else:
             _refresh_subids(oid)
+    return 0
 
 
 def end_subtransaction(is_commit, uint32_t subid, uint32_t parent):

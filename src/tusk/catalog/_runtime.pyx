@@ -11,6 +11,7 @@ from tusk.access._relation cimport Relation
 from tusk.access._tuple cimport HeapTupleData
 from tusk.access.heap cimport _heap
 from tusk.catalog._codec cimport RowCodec, codec_of
+from tusk.catalog._relcache cimport end_relations_of_transaction
 from tusk.catalog._sinval cimport accept_invalidation_messages
 from tusk.memory._critical cimport critical_end, critical_start
 from tusk.memory._lwlock cimport LW_EXCLUSIVE, LW_SHARED, RelationMappingLock, lwlock_acquire, lwlock_release, main_lock
@@ -54,6 +55,8 @@ cdef struct xl_relmap_update:
     int32_t nbytes
 
 cdef bytes _commit_messages = b""
+cdef list _messages = inval.levels  # of this transaction, by nest level
+cdef set _map_changes = relmap.changes
 
 
 # Transactions
@@ -61,21 +64,25 @@ cdef bytes _commit_messages = b""
 
 cdef int _on_transaction(int event) except -1:
     if event == XACT_EVENT_COMMAND_END:
-        if relmap.end_command():
+        if _map_changes and relmap.end_command():
             _relcache.follow_map()
-        inval.end_command()
+        if _messages:
+            inval.end_command()
     elif event == XACT_EVENT_PRE_RECORD:
-        relmap.end_transaction(True)
+        if _map_changes:
+            relmap.end_transaction(True)
     elif event == XACT_EVENT_COMMIT:
-        _relcache.end_transaction(True)
-        tempschema.end_transaction(True)
-        inval.end_transaction(True)
+        end_relations_of_transaction(True)
+        if tempschema.pending_subid:
+            tempschema.end_transaction(True)
+        if _messages:
+            inval.end_transaction(True)
     elif event == XACT_EVENT_ABORT:
         moved = relmap.has_pending_updates()
         relmap.end_transaction(False)
         if moved:
             _relcache.follow_map()
-        _relcache.end_transaction(False)
+        end_relations_of_transaction(False)
         tempschema.end_transaction(False)
         inval.end_transaction(False)
     return 0
@@ -95,6 +102,8 @@ cdef int _on_subtransaction(int event, SubTransactionId mysubid, SubTransactionI
 
 cdef int _committed_messages(char **messages, bint *init_file) except -1:
     global _commit_messages
+    if not _messages:
+        return 0
     _commit_messages, stale = inval.committed_messages()
     messages[0] = _commit_messages
     init_file[0] = stale

@@ -81,7 +81,7 @@ class _Level:
         self.init_file = False
 
 
-_levels: list[_Level] = []
+levels: list[_Level] = []
 _nest_level: Callable[[], int] = lambda: 1
 
 
@@ -93,9 +93,9 @@ def set_nest_level_source(source: Callable[[], int]) -> None:
 
 def _level() -> _Level:
     depth = _nest_level()
-    if not _levels or _levels[-1].nest_level != depth:
-        _levels.append(_Level(depth))
-    return _levels[-1]
+    if not levels or levels[-1].nest_level != depth:
+        levels.append(_Level(depth))
+    return levels[-1]
 
 
 # Registering
@@ -158,11 +158,11 @@ def invalidate_heap_row(old: Row | None, new: Row | None) -> None:
 def inplace_messages(row: Row) -> tuple[bytes, bool]:
     """The messages of a row that is overwritten in place, apart from those of the transaction; and whether relcache
     init files are out of date."""
-    _levels.append(_Level(_nest_level()))
+    levels.append(_Level(_nest_level()))
     try:
         invalidate_heap_row(row, None)
     finally:
-        level = _levels.pop()
+        level = levels.pop()
     return b"".join(_ordered(list(level.current))), level.init_file
 
 
@@ -267,9 +267,9 @@ def on_relcache_change(callback: Callable[[int], None]) -> None:
 
 def end_command() -> None:
     """Make the command's own changes visible to the following ones (CommandEndInvalidationMessages)."""
-    if not _levels or _levels[-1].nest_level != _nest_level():
+    if not levels or levels[-1].nest_level != _nest_level():
         return
-    level = _levels[-1]
+    level = levels[-1]
     if level.current:
         messages = list(level.current)
         level.current = {}
@@ -280,9 +280,9 @@ def end_command() -> None:
 
 def committed_messages() -> tuple[bytes, bool]:
     """The messages for the commit record, and whether relcache init files are out of date."""
-    if not _levels:
+    if not levels:
         return b"", False
-    level = _levels[-1]
+    level = levels[-1]
     return b"".join(_ordered([*level.prior, *level.current])), level.init_file
 
 
@@ -293,19 +293,19 @@ def _ordered(messages: list[bytes]) -> list[bytes]:
 
 def end_transaction(is_commit: bool) -> None:
     """Send (commit) or undo (abort) what the transaction registered (AtEOXact_Inval)."""
-    if not _levels:
+    if not levels:
         return
-    levels = list(_levels)
-    _levels.clear()
+    ended = list(levels)
+    levels.clear()
     if is_commit:
-        for level in levels:
+        for level in ended:
             messages = _ordered([*level.prior, *level.current])
             if messages:
                 _sinval.insert_messages(b"".join(messages))
             for message in level.current:
                 execute(message)
     else:
-        for level in levels:
+        for level in ended:
             for message in level.prior:
                 execute(message)
 
@@ -313,27 +313,27 @@ def end_transaction(is_commit: bool) -> None:
 def end_subtransaction(is_commit: bool) -> None:
     """Hand the messages to the parent (commit), or undo them (AtEOSubXact_Inval)."""
     depth = _nest_level()
-    if not _levels or _levels[-1].nest_level < depth:
+    if not levels or levels[-1].nest_level < depth:
         return
     if is_commit:
         end_command()
-        level = _levels.pop()
-        if _levels and _levels[-1].nest_level == depth - 1:
-            parent = _levels[-1]
+        level = levels.pop()
+        if levels and levels[-1].nest_level == depth - 1:
+            parent = levels[-1]
             parent.prior.update(level.prior)
             parent.init_file |= level.init_file
         else:
             level.nest_level = depth - 1
-            _levels.append(level)
+            levels.append(level)
     else:
-        level = _levels.pop()
+        level = levels.pop()
         for message in level.prior:
             execute(message)
 
 
 def has_pending() -> bool:
     """Whether the transaction registered anything."""
-    return any(level.current or level.prior for level in _levels)
+    return any(level.current or level.prior for level in levels)
 
 
 def execute_all(messages: bytes) -> None:

@@ -35,6 +35,7 @@ class _Map:
 
 _shared = _Map()
 _local = _Map()
+changes: set[int] = set()  # relations that this transaction moves: without any there is nothing to end
 _data_directory = Path()
 # Set by `relations`: writes the WAL record within a critical section, then calls back to write the file.
 write_logged: Callable[[int, int, bytes, Callable[[], None]], None] | None = None
@@ -98,6 +99,7 @@ def relation_of(number: int, shared: bool) -> int:
 def update(oid: int, number: int, shared: bool, immediate: bool) -> None:
     """Put a mapped relation in another file: seen by us at once, or from the next command on (RelationMapUpdateMap)."""
     which = _shared if shared else _local
+    changes.add(oid)
     (which.active if immediate else which.pending)[oid] = number
 
 
@@ -126,6 +128,7 @@ def end_transaction(is_commit: bool) -> None:
     for which in (_shared, _local):
         which.active.clear()
         which.pending.clear()
+    changes.clear()
 
 
 def write(mappings: dict[int, int], shared: bool) -> None:

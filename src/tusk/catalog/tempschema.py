@@ -23,7 +23,7 @@ in_recovery: Callable[[], bool] = lambda: False
 announce: Callable[[int], None] = lambda _oid: None
 at_exit: Callable[[Callable[[], None]], None] = lambda _function: None
 
-_pending_subid = 0
+pending_subid = 0
 
 
 def create_namespace(name: str, owner: int, *, is_temp: bool = False) -> int:
@@ -43,7 +43,7 @@ def create_namespace(name: str, owner: int, *, is_temp: bool = False) -> int:
 
 def init_temp_namespace() -> None:
     """Find or make pg_temp_N and pg_toast_temp_N, N being our process number (InitTempTableNamespace)."""
-    global _pending_subid
+    global pending_subid
     if not ns.may_create_temp():
         database = lookup(c.DATABASEOID, session.database_id)
         raise SqlError(
@@ -66,7 +66,7 @@ def init_temp_namespace() -> None:
         oids.append(oid)
     session.temp_namespace_id, session.temp_toast_namespace_id = oids
     announce(oids[0])
-    _pending_subid = _xact.current_sub_transaction_id()
+    pending_subid = _xact.current_sub_transaction_id()
     ns.forget_search_path()
 
 
@@ -88,25 +88,25 @@ def _end_of_session() -> None:
 
 def end_transaction(is_commit: bool) -> None:
     """A schema made in a transaction that aborts was never there (AtEOXact_Namespace)."""
-    global _pending_subid
-    if not _pending_subid:
+    global pending_subid
+    if not pending_subid:
         return
     if is_commit:
         at_exit(_end_of_session)
     else:
         _forget()
-    _pending_subid = 0
+    pending_subid = 0
 
 
 def end_subtransaction(is_commit: bool, subid: int, parent: int) -> None:
     """The same for a subtransaction (AtEOSubXact_Namespace)."""
-    global _pending_subid
-    if _pending_subid == subid:
+    global pending_subid
+    if pending_subid == subid:
         if is_commit:
-            _pending_subid = parent
+            pending_subid = parent
         else:
             _forget()
-            _pending_subid = 0
+            pending_subid = 0
 
 
 def _forget() -> None:

@@ -13,15 +13,15 @@ class PortalManager:
     """All portals by name; '' is the unnamed one of the extended protocol."""
 
     def __init__(self) -> None:
-        self._portals: dict[str, Portal] = {}
+        self.by_name: dict[str, Portal] = {}
         self._unique = itertools.count(1)
 
     def __iter__(self) -> Iterator[Portal]:
-        return iter(list(self._portals.values()))
+        return iter(list(self.by_name.values()))
 
     def get(self, name: str) -> Portal:
         """The portal of that name; 34000 if there is none."""
-        portal = self._portals.get(name)
+        portal = self.by_name.get(name)
         if portal is None:
             raise SqlError(errcode.INVALID_CURSOR_NAME, f'{self._what} "{name}" does not exist')
         return portal
@@ -30,16 +30,16 @@ class PortalManager:
 
     def find(self, name: str) -> Portal | None:
         """The portal of that name, or None."""
-        return self._portals.get(name)
+        return self.by_name.get(name)
 
     def add(self, portal: Portal) -> None:
         """Keep a portal; a named one must be new (42P03), the unnamed one is replaced."""
-        old = self._portals.get(portal.name)
+        old = self.by_name.get(portal.name)
         if old is not None:
             if portal.name:
                 raise SqlError(errcode.DUPLICATE_CURSOR, f'cursor "{portal.name}" already exists')
             self.drop("")
-        self._portals[portal.name] = portal
+        self.by_name[portal.name] = portal
 
     def unique_name(self) -> str:
         """A name for a portal that nobody named."""
@@ -47,14 +47,14 @@ class PortalManager:
 
     def drop(self, name: str) -> None:
         """Close and forget a portal, if it is there."""
-        portal = self._portals.pop(name, None)
+        portal = self.by_name.pop(name, None)
         if portal is not None:
             portal.close()
 
     def drop_all(self) -> None:
         """CLOSE ALL and DISCARD ALL."""
-        for name in list(self._portals):
-            if not self._portals[name].running:
+        for name in list(self.by_name):
+            if not self.by_name[name].running:
                 self.drop(name)
 
     def before_commit(self) -> None:
@@ -71,7 +71,7 @@ class PortalManager:
         """Portals of the failed transaction die; those that were kept earlier live on."""
         for portal in self:
             if portal.created_in:
-                del self._portals[portal.name]
+                del self.by_name[portal.name]
                 portal.close(is_abort=True)
 
     def at_subcommit(self, subxact: int, parent: int) -> None:
@@ -84,5 +84,5 @@ class PortalManager:
         """Portals of an aborted subtransaction die."""
         for portal in self:
             if portal.created_in == subxact:
-                del self._portals[portal.name]
+                del self.by_name[portal.name]
                 portal.close(is_abort=True)

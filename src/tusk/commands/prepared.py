@@ -37,14 +37,14 @@ class PreparedStatements:
     """All prepared statements by name; the unnamed one is kept apart."""
 
     def __init__(self) -> None:
-        self._statements: dict[str, PreparedStatement] = {}
+        self.by_name: dict[str, PreparedStatement] = {}
 
     def __iter__(self) -> Iterator[PreparedStatement]:
-        return iter(list(self._statements.values()))
+        return iter(list(self.by_name.values()))
 
     def get(self, name: str) -> PreparedStatement:
         """26000 if there is none of that name."""
-        found = self._statements.get(name)
+        found = self.by_name.get(name)
         if found is None:
             raise SqlError(
                 errcode.INVALID_SQL_STATEMENT_NAME, f'prepared statement "{name}" does not exist'
@@ -53,23 +53,23 @@ class PreparedStatements:
 
     def find(self, name: str) -> PreparedStatement | None:
         """The statement of that name, or None."""
-        return self._statements.get(name)
+        return self.by_name.get(name)
 
     def add(self, statement: PreparedStatement) -> None:
         """42P05 if the name is taken."""
-        if statement.name in self._statements:
+        if statement.name in self.by_name:
             raise SqlError(
                 errcode.DUPLICATE_PSTATEMENT, f'prepared statement "{statement.name}" already exists'
             )
-        self._statements[statement.name] = statement
+        self.by_name[statement.name] = statement
 
     def drop(self, name: str) -> None:
         """Forget a statement if it is there."""
-        self._statements.pop(name, None)
+        self.by_name.pop(name, None)
 
     def drop_all(self) -> None:
         """DEALLOCATE ALL."""
-        self._statements.clear()
+        self.by_name.clear()
 
 
 @utility("PrepareStmt")

@@ -38,7 +38,7 @@ from tusk.commands.utility import UtilityContext, utility
 from tusk.errors import Severity, SqlError, errcode, report
 from tusk.sql.analyze.typenames import type_name_oid
 from tusk.sql.nodes import make
-from tusk.transaction import _pending, xact
+from tusk.transaction import _pending, _xact, xact
 
 AccessShareLock, RowExclusiveLock, ShareRowExclusiveLock, AccessExclusiveLock = 1, 3, 6, 8
 _TYPE_RANGES = {21: (-(2**15), 2**15 - 1), 23: (-(2**31), 2**31 - 1), 20: (-(2**63), 2**63 - 1)}
@@ -361,7 +361,7 @@ def discard_sequences() -> None:
 def _open(sequence: int, lockmode: int = RowExclusiveLock) -> tuple[Any, _Drawn]:
     """The open sequence, locked until the end of the transaction once per transaction, and what is known of it."""
     known = _drawn.get(sequence)
-    lxid = _transaction_number
+    lxid = _xact.local_transaction_number()
     if known is None or known.lock_transaction != lxid:
         rel = relation_open(sequence, lockmode)
         if rel.form.relkind != "S":
@@ -378,18 +378,6 @@ def _open(sequence: int, lockmode: int = RowExclusiveLock) -> tuple[Any, _Drawn]
         known.cached = known.last
     known.lock_transaction = lxid
     return rel, known
-
-
-_transaction_number = 0
-
-
-def _next_transaction() -> None:
-    global _transaction_number
-    _transaction_number += 1
-
-
-xact.on_post_commit(_next_transaction)
-xact.on_post_abort(_next_transaction)
 
 
 def _require(sequence: int, privileges: int) -> None:

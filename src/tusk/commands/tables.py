@@ -301,8 +301,8 @@ def _after_subabort(subid: int, _parent: int) -> None:
             item.deleted_in = 0
 
 
-xact.on_pre_commit(_before_commit)
-xact.on_post_commit(_after_commit)
+xact.on_pre_commit(_before_commit, _on_commit)
+xact.on_post_commit(_after_commit, _on_commit)
 xact.on_post_abort(_after_abort)
 xact.on_subcommit(_after_subcommit)
 xact.on_subabort(_after_subabort)

@@ -137,10 +137,11 @@ class _Saved:
 settings = Settings()
 _states: dict[str, _State] = {}
 _stack: list[dict[str, _Saved]] = []
+levels = _stack  # for the transaction's own brackets, which meet mostly empty levels
 _assign_hooks: dict[str, list[Callable[[Any], None]]] = {}
 _check_hooks: dict[str, Callable[[Any, Source], Any]] = {}
 _show_hooks: dict[str, Callable[[], str]] = {}
-_changed_reported: set[str] = set()
+changed_reported: set[str] = set()
 _IDENTIFIER = re.compile(r"[A-Za-z_\x80-\uffff][\w$\x80-\uffff]*(\.[A-Za-z_\x80-\uffff][\w$\x80-\uffff]*)+")
 
 
@@ -267,7 +268,7 @@ def _apply(item: Parameter, state: _State, value: Value, source: Source) -> None
     for hook in _assign_hooks.get(item.name, ()):
         hook(value)
     if changed and item.name in REPORTED:
-        _changed_reported.add(item.name)
+        changed_reported.add(item.name)
 
 
 def _may_change(item: Parameter, context: Context, source: Source, text: str | None, is_reload: bool) -> bool:
@@ -451,6 +452,6 @@ def reset_all(context: Context) -> None:
 
 def take_changed_reported() -> list[str]:
     """Names of reported parameters that changed since the last call, for ParameterStatus."""
-    changed = sorted(_changed_reported)
-    _changed_reported.clear()
+    changed = sorted(changed_reported)
+    changed_reported.clear()
     return changed

@@ -64,7 +64,7 @@ def _run(source: PlanSource, planned: Any, values: list[Any], crosscheck: Any) -
 def install() -> None:
     """Join foreign keys, deferred triggers and transactions."""
     set_query_runner(run_query)
-    xact.on_pre_commit(triggers.fire_deferred)
-    xact.on_commit(triggers.forget_deferred)
+    xact.on_pre_commit(triggers.fire_deferred, triggers.deferred_events)
+    xact.on_commit(triggers.forget_deferred, triggers.deferred_events, triggers.deferral)
     xact.on_abort(triggers.forget_deferred)
     xact.on_subabort(triggers.forget_subtransaction)

@@ -6,7 +6,6 @@ Here planning costs more and executing less, so ``plan_cache_mode = auto`` means
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 from tusk.catalog import cache as caches
@@ -20,15 +19,24 @@ from tusk.sql.nodes.nodefuncs import expr_type
 from tusk.sql.plan import plan
 from tusk.sql.rewrite import rewrite
 
-_generation = itertools.count(1)
+# Changes are numbered; what was looked at after the last one is still right.
+_now = 0
 _invalid_all = 0
+_last_change = 0
+_renamed = 0      # a relation was made, dropped or renamed: names may now mean others
 _relation_changes: dict[int, int] = {}
+
+
+def _next() -> int:
+    global _now
+    _now += 1
+    return _now
 
 
 def invalidate_relation(oid: int) -> None:
     """A relation changed (0: any may have): plans that use it are made again."""
-    global _invalid_all
-    now = next(_generation)
+    global _invalid_all, _last_change
+    now = _last_change = _next()
     if oid == 0:
         _invalid_all = now
         _relation_changes.clear()
@@ -46,12 +54,14 @@ def _object_changed(_hash_value: int) -> None:
 
 
 def _names_changed(_hash_value: int) -> None:
-    global names_changed_at
-    names_changed_at = next(_generation)
+    global _renamed
+    _renamed = _next()
 
 
-# When a relation was last made, dropped or renamed: names may now mean others.
-names_changed_at = 0
+def names_changed_at() -> int:
+    """When a relation was last made, dropped or renamed."""
+    return _renamed
+
 
 inval.on_relcache_change(invalidate_relation)
 for _cache in (caches.PROCOID, caches.TYPEOID, caches.NAMESPACEOID, caches.OPEROID, caches.AMOPOPID):
@@ -75,13 +85,14 @@ class PlanSource:
         self.relations: frozenset[int] = frozenset()
         self.search_path: str | None = None
         self.analyzed_at = 0
+        self.checked_at = 0
         self.generic: list[PlannedStmt] | None = None
         self.generic_plans = 0
         self.custom_plans = 0
         self.cursor_options = 0
         self.executors: list[Any] = []
         self.described: dict[Any, Any] = {}
-        self._locks: list[tuple[int, int]] = []
+        self.locks: list[tuple[int, int]] = []
 
     @property
     def is_utility(self) -> bool:
@@ -94,7 +105,7 @@ class PlanSource:
             return []
         if self.analyzed_at and self._is_current():
             return self.queries
-        stamp = next(_generation)
+        stamp = _next()
         if self.fixed_parameters:
             query = analyze(self.raw, self.text, self.param_types)
         else:
@@ -107,7 +118,7 @@ class PlanSource:
             raise SqlError(errcode.FEATURE_NOT_SUPPORTED, "cached plan must not change result type")
         self.relations = _relations_of(self.queries)
         self.search_path = settings.search_path
-        self.analyzed_at = stamp
+        self.analyzed_at = self.checked_at = stamp
         self._forget_plan()
         return self.queries
 
@@ -121,11 +132,17 @@ class PlanSource:
         return not self._is_current()
 
     def _is_current(self) -> bool:
-        if self.analyzed_at < _invalid_all or self.search_path != settings.search_path:
+        if self.search_path != settings.search_path:
             return False
-        if not _relation_changes:
+        if self.checked_at > _last_change:
             return True
-        return all(_relation_changes.get(oid, 0) < self.analyzed_at for oid in self.relations)
+        if self.analyzed_at < _invalid_all:
+            return False
+        for oid in self.relations:
+            if _relation_changes.get(oid, 0) >= self.analyzed_at:
+                return False
+        self.checked_at = _next()
+        return True
 
     def ready_plans(self) -> list[PlannedStmt] | None:
         """The generic plan if it is there and still good, with its relations locked; None where work is needed.
@@ -134,7 +151,7 @@ class PlanSource:
         """
         if self.generic is None or not self._is_current():
             return None
-        for oid, mode in self._locks:
+        for oid, mode in self.locks:
             lock_relation(oid, mode)
         if not self._is_current():
             return None
@@ -149,7 +166,7 @@ class PlanSource:
             return [plan(query, self.text, self.cursor_options, parameters) for query in queries]
         if self.generic is None:
             self.generic = [plan(query, self.text, self.cursor_options, None) for query in queries]
-            self._locks = [
+            self.locks = [
                 (rte.relid, rte.rellockmode)
                 for planned in self.generic
                 for rte in planned.rtable

@@ -136,13 +136,18 @@ cdef inline BackendStatus *_mine() noexcept nogil:
     return &_entries[MyProcNumber]
 
 
-cdef void _store(char *target, int room, bytes text):
+cdef void _store(char *target, int room, const char *text, Py_ssize_t size) noexcept nogil:
     """Store text cut to ``room`` - 1 bytes at a character's border, zero-terminated."""
-    cdef int length = min(len(text), room - 1)
-    while 0 < length < len(text) and (text[length] & 0xC0) == 0x80:
+    cdef Py_ssize_t length = size if size < room - 1 else room - 1
+    while 0 < length < size and (text[length] & 0xC0) == 0x80:
         length -= 1
-    memcpy(target, <const char *> text, length)
+    memcpy(target, text, length)
     target[length] = 0
+
+
+cdef int _store_bytes(char *target, int room, bytes text) except -1:
+    _store(target, room, <const char *> text, len(text))
+    return 0
 
 
 def begin_status(backend_type: int, client_address: str | None, client_port: int, has_client: bool) -> None:
@@ -161,7 +166,7 @@ def begin_status(backend_type: int, client_address: str | None, client_port: int
     entry.query_id = 0
     entry.client_port = client_port
     entry.has_client = has_client
-    _store(entry.client_address, ADDRESS_LENGTH, address)
+    _store_bytes(entry.client_address, ADDRESS_LENGTH, address)
     entry.client_hostname[0] = 0
     entry.appname[0] = 0
     _activities[MyProcNumber * _activity_size] = 0
@@ -197,7 +202,7 @@ def set_application_name(name: str) -> None:
     if entry == NULL:
         return
     _begin(entry)
-    _store(entry.appname, NAMEDATALEN, name.encode("utf-8", "replace"))
+    _store_bytes(entry.appname, NAMEDATALEN, name.encode("utf-8", "replace"))
     _end(entry)
 
 
@@ -207,8 +212,26 @@ def set_client_hostname(name: str) -> None:
     if entry == NULL:
         return
     _begin(entry)
-    _store(entry.client_hostname, NAMEDATALEN, name.encode("utf-8", "replace"))
+    _store_bytes(entry.client_hostname, NAMEDATALEN, name.encode("utf-8", "replace"))
     _end(entry)
+
+
+cdef int report_state(int state, const char *query, Py_ssize_t length, int64_t now) except -1:
+    global _late_flush_wanted
+    cdef BackendStatus *entry = _mine()
+    if entry == NULL:
+        return 0
+    if not _enabled:
+        _report_disabled(entry)
+    else:
+        if entry.state == _RUNNING or entry.state == _FASTPATH:
+            database_counts.active_us += now - entry.state_start
+        elif entry.state == _IN_TRANSACTION or entry.state == _IN_ABORTED:
+            database_counts.idle_in_transaction_us += now - entry.state_start
+        _write_activity(entry, state, query, length, now)
+    if state == _IDLE:
+        _late_flush_wanted = flush_stats(False) != 0
+    return 0
 
 
 def report_activity(state: int, query: bytes | None) -> None:
@@ -216,26 +239,13 @@ def report_activity(state: int, query: bytes | None) -> None:
 
     Becoming idle is the time to flush what was counted.
     """
-    cdef BackendStatus *entry = _mine()
-    cdef int64_t now
-    cdef int wanted = state
-    global _late_flush_wanted
-    if entry == NULL:
-        return
-    if not _enabled:
-        _report_disabled(entry)
+    if query is None:
+        report_state(state, NULL, 0, _now())
     else:
-        now = _now()
-        if entry.state == _RUNNING or entry.state == _FASTPATH:
-            database_counts.active_us += now - entry.state_start
-        elif entry.state == _IN_TRANSACTION or entry.state == _IN_ABORTED:
-            database_counts.idle_in_transaction_us += now - entry.state_start
-        _write_activity(entry, wanted, query, now)
-    if wanted == _IDLE:
-        _late_flush_wanted = flush_stats(False) != 0
+        report_state(state, <const char *> query, len(query), _now())
 
 
-def late_flush_wanted() -> bool:
+cpdef bint late_flush_wanted() noexcept:
     """Whether something was left to flush when the process became idle: `late_flush` should be called in some seconds."""
     return _late_flush_wanted
 
@@ -259,19 +269,18 @@ cdef void _report_disabled(BackendStatus *entry) noexcept:
     _end(entry)
 
 
-cdef int _write_activity(BackendStatus *entry, int state, bytes query, int64_t now) except -1:
+cdef void _write_activity(
+    BackendStatus *entry, int state, const char *query, Py_ssize_t length, int64_t now,
+) noexcept nogil:
     _begin(entry)
-    if entry.state != state:
+    if entry.state != state or query != NULL:
         entry.state = state
         entry.state_start = now
-    elif query is not None:
-        entry.state_start = now
-    if query is not None:
+    if query != NULL:
         entry.activity_start = now
         entry.query_id = 0
-        _store(_activities + MyProcNumber * _activity_size, _activity_size, query)
+        _store(_activities + MyProcNumber * _activity_size, _activity_size, query, length)
     _end(entry)
-    return 0
 
 
 def report_xact_timestamp(int64_t microseconds) -> None:

@@ -1,4 +1,4 @@
-"""Writing the process title: a few bytes over the memory that the kernel shows as the command line.
+"""The process title: a few bytes over the memory that the kernel shows as the command line (utils/ps_status.h).
 
 `setproctitle` makes room once (it moves the environment away); after that a change of title is a copy.
 """
@@ -7,9 +7,24 @@ from libc.stddef cimport size_t
 from libc.stdint cimport uintptr_t
 from libc.string cimport memcpy, memset
 
+from setproctitle import setproctitle
+
+from tusk.config import on_assign, settings
+
 cdef char *_start = NULL
 cdef size_t _room = 0
 cdef size_t _used = 0
+cdef bytes _fixed = b""
+cdef str _activity = ""
+cdef str _suffix = ""
+cdef bint _initialized = False
+cdef bint _wanted = True
+
+
+@on_assign("update_process_title")
+def _(value):
+    global _wanted
+    _wanted = value
 
 
 def find_title_area() -> bool:
@@ -28,13 +43,50 @@ def find_title_area() -> bool:
     return True
 
 
-def write_title(bytes title) -> bool:
-    """Show a title; False where it does not fit or the place is not known."""
-    global _used
-    cdef size_t length = len(title)
+def init_title(fixed: str, activity: str = "") -> None:
+    """Set the part that stays (``checkpointer``, ``user db host``) and show it."""
+    global _fixed, _initialized
+    prefix = f"postgres: {settings.cluster_name}: " if settings.cluster_name else "postgres: "
+    _fixed = f"{prefix}{fixed} ".encode("utf-8", "replace")
+    if not _initialized:
+        setproctitle(_fixed.decode("utf-8", "replace") + activity)
+        find_title_area()
+    _initialized = True
+    _show(activity, "")
+
+
+cpdef int set_title(str activity) except -1:
+    """Set the part that changes; nothing happens with ``update_process_title`` off."""
+    if _initialized and _wanted and (activity is not _activity or _suffix):
+        _show(activity, "")
+    return 0
+
+
+def set_title_suffix(suffix: str) -> None:
+    """Append ``waiting`` and the like to the present activity; '' takes it away."""
+    if _initialized and _wanted and suffix != _suffix:
+        _show(_activity, suffix)
+
+
+def current_activity() -> str:
+    """The part that changes, as it stands (get_ps_display)."""
+    return f"{_activity} {_suffix}" if _suffix else _activity
+
+
+cdef int _show(str activity, str suffix) except -1:
+    global _activity, _suffix, _used
+    cdef bytes text
+    cdef size_t length
+    _activity = activity
+    _suffix = suffix
+    text = _fixed + activity.encode()
+    if suffix:
+        text += b" " + suffix.encode()
+    length = len(text)
     if _start == NULL or length + 1 > _room:
-        return False
-    memcpy(_start, <const char *> title, length)
+        setproctitle(text.decode("utf-8", "replace"))
+        return 0
+    memcpy(_start, <const char *> text, length)
     memset(_start + length, 0, (_used if _used > length + 1 else length + 1) - length)
     _used = length + 1
-    return True
+    return 0

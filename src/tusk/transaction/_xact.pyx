@@ -7,6 +7,7 @@ abort_current_transaction after an error); BEGIN, COMMIT, SAVEPOINT and the like
 closing bracket acts on it.
 """
 
+from cpython.object cimport PyObject_IsTrue
 from libc.stdint cimport uint8_t, uint16_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memset, strcmp, strdup
@@ -100,6 +101,7 @@ from tusk.wal._xlog cimport (
 )
 
 from tusk.config import at_end_transaction, enter_nest_level, on_assign, on_check, on_show, settings
+from tusk.config.registry import levels
 from tusk.errors import Fatal, Panic, Severity, SqlError, errcode, feature_not_supported, report
 from tusk.memory._critical import critical_count
 
@@ -173,6 +175,7 @@ cdef xact_hook xact_hooks[48]
 cdef int n_xact_hooks = 0
 cdef subxact_hook subxact_hooks[48]
 cdef int n_subxact_hooks = 0
+cdef list _setting_levels = levels  # changes of settings by nest level, innermost last
 cdef list _callbacks = [[] for _ in range(10)]
 cdef list _sub_callbacks = [[] for _ in range(6)]
 
@@ -222,14 +225,26 @@ cdef int _call_hooks(int event) except -1:
         # A callback may register another one, which then comes last.
         i = 0
         while i < len(functions):
-            functions[i]()
+            _call_back(<tuple> functions[i])
             i += 1
     else:
-        if functions:
-            for function in reversed(list(functions)):
-                function()
+        for i in range(len(functions) - 1, -1, -1):
+            _call_back(<tuple> functions[i])
         for i in range(n_xact_hooks - 1, -1, -1):
             xact_hooks[i](event)
+    return 0
+
+
+cdef int _call_back(tuple callback) except -1:
+    """Call a Python function (function, containers...) unless all its containers are there and empty."""
+    cdef Py_ssize_t i, n = len(callback)
+    for i in range(1, n):
+        if PyObject_IsTrue(<object> callback[i]):
+            break
+    else:
+        if n > 1:
+            return 0
+    callback[0]()
     return 0
 
 
@@ -246,9 +261,10 @@ cdef int _call_sub_hooks(int event, SubTransactionId mysubid, SubTransactionId p
     return 0
 
 
-def on_transaction(event: int, function) -> None:
-    """Have a Python function called without arguments at a XACT_EVENT_*."""
-    (<list> _callbacks[event]).append(function)
+def on_transaction(event: int, function, *containers) -> None:
+    """Have a Python function called without arguments at a XACT_EVENT_*; with containers (whose identity must not change)
+    only when one of them has something in it."""
+    (<list> _callbacks[event]).append((function, *containers))
 
 
 def on_subtransaction(event: int, function) -> None:
@@ -257,7 +273,8 @@ def on_subtransaction(event: int, function) -> None:
 
 
 def remove_callback(event: int, function) -> None:
-    (<list> _callbacks[event]).remove(function)
+    callbacks = <list> _callbacks[event]
+    callbacks[:] = [callback for callback in callbacks if callback[0] != function]
 
 
 # Ids, command ids, times.
@@ -489,7 +506,8 @@ cdef int _start_transaction() except -1:
         stmt_start_timestamp = get_current_timestamp()
     xact_start_timestamp = stmt_start_timestamp
     xact_stop_timestamp = 0
-    s.gucNestLevel = enter_nest_level()
+    _setting_levels.append({})
+    s.gucNestLevel = <int> len(_setting_levels)
     if accept_invalidations_hook != NULL:
         accept_invalidations_hook()
     s.state = TRANS_INPROGRESS
@@ -675,7 +693,10 @@ cdef int _commit_transaction() except -1:
     lock_release_all(USER_LOCKMETHOD, False)
     if have_pending():
         do_pending_deletes(True, s.nestingLevel)
-    at_end_transaction(True, 1)
+    if len(_setting_levels) == 1 and len(<dict> _setting_levels[0]) == 0:
+        _setting_levels.pop()
+    else:
+        at_end_transaction(True, 1)
     at_eoxact_combocid()
     at_eoxact_snapshot(True, False)
     stats_xact_end(True)
@@ -1692,6 +1713,11 @@ def add_flags(bits: int) -> None:
 
 def needs_immediate_commit() -> bool:
     return bool(_state.MyXactFlags & XACT_FLAGS_NEEDIMMEDIATECOMMIT)
+
+
+def local_transaction_number() -> int:
+    """A number that is another one in each transaction of this session."""
+    return next_local_transaction_id
 
 
 def transaction_start_timestamp() -> int:

@@ -9,9 +9,11 @@ The state machine is in `_xact` (C, for the hot path); this module gives it Post
         xact.abort_current_transaction()
         raise
     xact.commit_transaction_command()
+
+Callbacks at commit may name containers: the function is called only if one of them has something in it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from contextlib import contextmanager
 from typing import Any
 
@@ -144,19 +146,19 @@ def on_start(function: Callable[[], Any]) -> None:
     _xact.on_transaction(_START, function)
 
 
-def on_pre_commit(function: Callable[[], Any]) -> None:
+def on_pre_commit(function: Callable[[], Any], *containers: Sized) -> None:
     """Call ``function`` before a commit: it may run SQL, and its error aborts the transaction."""
-    _xact.on_transaction(_PRE_COMMIT, function)
+    _xact.on_transaction(_PRE_COMMIT, function, *containers)
 
 
-def on_commit(function: Callable[[], Any]) -> None:
+def on_commit(function: Callable[[], Any], *containers: Sized) -> None:
     """Call ``function`` once the commit is durable and visible, locks still held; it must not fail."""
-    _xact.on_transaction(_COMMIT, function)
+    _xact.on_transaction(_COMMIT, function, *containers)
 
 
-def on_post_commit(function: Callable[[], Any]) -> None:
+def on_post_commit(function: Callable[[], Any], *containers: Sized) -> None:
     """Call ``function`` after a commit has released its locks; it must not fail."""
-    _xact.on_transaction(_POST_COMMIT, function)
+    _xact.on_transaction(_POST_COMMIT, function, *containers)
 
 
 def on_abort(function: Callable[[], Any]) -> None:

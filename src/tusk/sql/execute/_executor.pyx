@@ -40,32 +40,10 @@ class Column:
 cdef class Executor:
     """``Executor(stmt)``, then ``start(params, snapshot)``, ``next_batch()`` or ``run()``, ``finish()``, ``end()``."""
 
-    cdef readonly object stmt
-    cdef readonly EState estate
-    cdef readonly PlanState top
-    cdef readonly RowShape shape            # of the visible columns
-    cdef readonly list columns
-    cdef tuple written                      # relations that a read-only transaction must not start this on
-    cdef list visible                       # their places in the plan's rows; None: all, in order
-    cdef Batch out
-    cdef readonly bint running
-    cdef readonly bint finished
-    cdef bint at_end
-    cdef bint scrollable
-    cdef RowStore store                     # of a scrollable cursor
-    cdef int64_t position                   # rows before the cursor
-    cdef Batch held                         # a batch of which rows are left
-    cdef int held_from
-    cdef Batch window
-    cdef RowShape full_shape                # of the visible columns and the TIDs after them
-    cdef Batch seen                         # a batch without its TIDs, and that batch, whose selection it uses
-    cdef Batch seen_of
-    cdef list row_ids                       # relations whose TIDs follow the visible columns
-    cdef readonly list current              # of the last row handed out: (relation, tid or None)
-
     def __init__(self, object stmt, str source_text="", bint scrollable=False, list row_ids=None):
         """row_ids: (relation, place of its TID in the plan's rows) for a cursor that WHERE CURRENT OF may name."""
         self.stmt = stmt
+        self.is_select = stmt.commandType == CMD_SELECT
         self.estate = EState(stmt)
         self.estate.source_text = source_text
         self.written = written_relations(stmt.permInfos)
@@ -101,13 +79,10 @@ cdef class Executor:
         """Begin an execution. params: Python values of $1, $2, ...; the snapshot stays the caller's to keep alive."""
         cdef EState estate = self.estate
         cdef ParamSlot slot
-        cdef PlanState state
         if self.running:
             raise SqlError(errcode.INTERNAL_ERROR, "executor is running already")
-        estate.snapshot = snapshot
         estate.crosscheck = crosscheck
         estate.instrument = instrument
-        estate.processed = 0
         estate.read_only = read_only
         if output_cid is not None:
             estate.output_cid = output_cid
@@ -115,6 +90,16 @@ cdef class Executor:
             if params is None or number > len(params):
                 raise SqlError(errcode.UNDEFINED_OBJECT, f"no value found for parameter {number}")
             slot.set_python(params[number - 1])
+        self.begin(snapshot, permissions)
+
+    cdef ParamSlot parameter(self, int number):
+        return self.estate.extern_by_id.get(number)
+
+    cdef int begin(self, Snapshot snapshot, bint permissions) except -1:
+        cdef EState estate = self.estate
+        cdef PlanState state
+        estate.snapshot = snapshot
+        estate.processed = 0
         if XactReadOnly and self.written:
             refuse_writing(self.stmt, self.written)
         if permissions and self.stmt.permInfos:
@@ -130,6 +115,7 @@ cdef class Executor:
             if state is not None:
                 state.open()
         self.top.open()
+        return 0
 
     cdef Batch pull(self):
         """The next batch of visible columns from the plan, or None."""
@@ -175,7 +161,7 @@ cdef class Executor:
                 part = batch.slice(0, <int> limit)
                 self.held = batch
                 self.held_from = <int> limit
-        if self.stmt.commandType == CMD_SELECT:
+        if self.is_select:
             self.estate.processed += part.nsel
         return part if self.row_ids is None else self.without_row_ids(part)
 
@@ -266,25 +252,26 @@ cdef class Executor:
                 if left <= 0:
                     return
 
-    def finish(self):
+    cpdef int finish(self) except -1:
         """Complete what must be completed (data-modifying CTEs) and fire AFTER triggers; call it once all rows that are
         wanted have been taken."""
         cdef PlanState state
         if self.finished:
-            return
+            return 0
         self.finished = True
         for state in self.estate.auxiliary_modifies:
             while state.next() is not None:
                 pass
         if self.estate.triggers is not None:
             triggers.fire_statement(self.estate)
+        return 0
 
-    def end(self):
+    cpdef int end(self) except -1:
         """Release what the execution holds. The executor can be started again."""
         cdef PlanState state
         if not self.running:
             self.estate.close_relations()       # compiling may have opened them
-            return
+            return 0
         self.running = False
         try:
             self.top.close()
@@ -293,12 +280,14 @@ cdef class Executor:
                     state.close()
         finally:
             self.estate.close_relations()
-            self.estate.cte_stores.clear()
+            if self.estate.cte_stores:
+                self.estate.cte_stores.clear()
             self.estate.snapshot = None
             self.estate.triggers = None
             self.held = None
             self.store = None
             self.window = None
+        return 0
 
     @property
     def processed(self):

@@ -1,16 +1,18 @@
 """IndexScan: rows of a table in the order of an index."""
 
-from tusk._types cimport tid_block, tid_offset
+from tusk._types cimport Oid, tid_block, tid_offset
 from tusk.access._index cimport (
     IndexScan, index_beginscan, index_endscan, index_getnext, index_rescan)
 from tusk.access._relation cimport Relation
 from tusk.access._tuple cimport HeapTupleData
+from tusk.catalog._relcache cimport relation_close, relation_open
 from tusk.memory._interrupts cimport check_for_interrupts
 from tusk.sql.execute._batch cimport Batch
 from tusk.sql.execute._index_keys cimport IndexKeys
 from tusk.sql.execute._scan cimport ScanState
 from tusk.sql.execute._state cimport EState
 from tusk.storage._buffer cimport incr_buffer_ref
+from tusk.transaction._lock cimport AccessShareLock
 from tusk.types._kernel cimport BATCH_ROWS
 
 from tusk.errors import feature_not_supported
@@ -24,7 +26,7 @@ cdef class IndexScanState(ScanState):
     """IndexScan."""
 
     cdef Relation index
-    cdef object index_oid
+    cdef Oid index_oid
     cdef IndexKeys keys
     cdef IndexScan scan_of_index
     cdef bint backward, started, empty, at_end
@@ -45,7 +47,7 @@ cdef class IndexScanState(ScanState):
     cdef int open(self) except -1:
         self.started = self.empty = self.at_end = False
         self.scan_of_index = None
-        self.index = hooks.open_relation(self.index_oid)
+        self.index = relation_open(self.index_oid, AccessShareLock)
         return ScanState.open(self)
 
     cdef int close(self) except -1:
@@ -54,7 +56,7 @@ cdef class IndexScanState(ScanState):
             index_endscan(self.scan_of_index)
             self.scan_of_index = None
         if self.index is not None:
-            hooks.close_relation(self.index)
+            relation_close(self.index, 0)
             self.index = None
         return ScanState.close(self)
 

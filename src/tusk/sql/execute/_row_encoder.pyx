@@ -11,23 +11,12 @@ from tusk.types._kernel_output cimport (
 
 from tusk.errors import SqlError, errcode
 
-cdef enum:
-    MAX_COLUMNS = 1664
-
-
 cdef class RowEncoder:
     """``RowEncoder(type_oids, formats)``: formats are 0 (text) or 1 (binary) for each column.
 
     Made for one result: settings that shape text forms are looked at once. Texts are UTF-8; with another client
     encoding pass ``convert``, a function from text form bytes in UTF-8 to those the client wants.
     """
-
-    cdef int ncols
-    cdef list types
-    cdef list formats
-    cdef output_fn fns[MAX_COLUMNS]
-    cdef OutBuffer out
-    cdef object convert
 
     def __init__(self, type_oids, formats, convert=None):
         cdef int i
@@ -45,7 +34,7 @@ cdef class RowEncoder:
     def __dealloc__(self):
         out_free(&self.out)
 
-    cdef int by_codec(self, int column, object value) except -1:
+    cdef int by_codec(self, OutBuffer *out, int column, object value) except -1:
         """Append what the codec makes of a value."""
         cdef DatumType t = self.types[column]
         cdef bytes data
@@ -56,16 +45,19 @@ cdef class RowEncoder:
             data = (<str?> codec.output(value)).encode("utf-8", "surrogateescape")
             if self.convert is not None:
                 data = self.convert(data)
-        copy_in(&self.out, data)
+        copy_in(out, data)
         return 0
 
     def encode(self, Batch batch):
         """The DataRow messages of a batch's rows."""
+        self.out.size = 0
+        self.encode_into(batch, &self.out)
+        return self.out.data[:self.out.size]
+
+    cdef int encode_into(self, Batch batch, OutBuffer *out) except -1:
         cdef int k, c, row
         cdef size_t start, mark
-        cdef OutBuffer *out = &self.out
         cdef Vector *v
-        out.size = 0
         for k in range(batch.nsel):
             row = batch_row(batch, k)
             start = out.size
@@ -83,10 +75,10 @@ cdef class RowEncoder:
                     put_u32(out.data + mark, 0xFFFFFFFF)
                     continue
                 if self.fns[c] == NULL or not self.fns[c](v.values[row], out):
-                    self.by_codec(c, datum_to_python(v.values[row], <DatumType> self.types[c]))
+                    self.by_codec(out, c, datum_to_python(v.values[row], <DatumType> self.types[c]))
                 put_u32(out.data + mark, <uint32_t> (out.size - mark - 4))
             put_u32(out.data + start + 1, <uint32_t> (out.size - start - 1))
-        return out.data[:out.size]
+        return 0
 
 
 cdef int copy_in(OutBuffer *out, bytes data) except -1:

@@ -57,7 +57,10 @@ cdef class ParamSlot:
     cdef size_t room
 
     cdef int set(self, Datum value, bint isnull) except -1
+    cdef int make_room(self, size_t size) except -1
     cdef int set_python(self, object value) except -1
+    # A varlena of these bytes.
+    cdef int set_bytes(self, const char *data, size_t size) except -1
     cdef object get_python(self)
 
 cdef class Instrumentation:
@@ -107,6 +110,7 @@ cdef class EState:
     cdef ParamSlot extern_param(self, int paramid, Oid type)
     cdef ParamSlot exec_param(self, int paramid)
     cdef Relation relation(self, int rti)
+    cpdef int close_relations(self) except -1
 
 cdef class PlanState:
     """A plan node at run time. ``produce`` is the node's own work; callers use ``next``."""

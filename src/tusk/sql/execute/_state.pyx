@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy
+from tusk.access._varlena cimport VARHDRSZ, set_varsize
 from tusk.catalog._relcache cimport relation_close, relation_open
 from tusk.memory._interrupts cimport check_for_interrupts
 from tusk.sql.execute._batch cimport batch_row
@@ -160,7 +161,6 @@ cdef class ParamSlot:
     cdef int set(self, Datum value, bint isnull) except -1:
         """Store a copy."""
         cdef size_t size
-        cdef char *grown
         self.version += 1
         self.pending = None
         self.isnull = isnull
@@ -170,6 +170,13 @@ cdef class ParamSlot:
             self.value = value
             return 0
         size = datum_length(value, self.type.typlen)
+        self.make_room(size)
+        memcpy(self.buffer, <void *> value, size)
+        self.value = <Datum> self.buffer
+        return 0
+
+    cdef int make_room(self, size_t size) except -1:
+        cdef char *grown
         if size > self.room:
             grown = <char *> malloc(size + 32)
             if grown == NULL:
@@ -177,7 +184,15 @@ cdef class ParamSlot:
             free(self.buffer)
             self.buffer = grown
             self.room = size + 32
-        memcpy(self.buffer, <void *> value, size)
+        return 0
+
+    cdef int set_bytes(self, const char *data, size_t size) except -1:
+        self.version += 1
+        self.pending = None
+        self.isnull = False
+        self.make_room(size + VARHDRSZ)
+        set_varsize(self.buffer, <uint32_t> (size + VARHDRSZ))
+        memcpy(self.buffer + VARHDRSZ, data, size)
         self.value = <Datum> self.buffer
         return 0
 
@@ -291,11 +306,12 @@ cdef class EState:
         """The relation of a range table entry."""
         return self.relation(rti)
 
-    def close_relations(self):
+    cpdef int close_relations(self) except -1:
         """Give the relations back; locks stay until the end of the transaction."""
         for rel in self.relations.values():
             relation_close(rel, 0)
         self.relations.clear()
+        return 0
 
     def param(self, int paramid):
         """The slot of an executor parameter."""

@@ -64,9 +64,9 @@ class Queue:
         self.events.append(Event(trigger, relation.rd_id, TRIGGER_INSERT, None, tid, index.rd_id))
 
 
-_deferred: list[Event] = []
+deferred_events: list[Event] = []
 # Constraints set by SET CONSTRAINTS in this transaction: constraint oid (0: all) -> is deferred.
-_deferral: dict[int, bool] = {}
+deferral: dict[int, bool] = {}
 _fire: dict[str, Callable[[Event, Any], None]] = {}
 
 
@@ -138,10 +138,10 @@ def is_deferred(trigger: Any) -> bool:
     """Whether a trigger's events wait for the end of the transaction."""
     if not trigger.tgdeferrable:
         return False
-    if trigger.tgconstraint in _deferral:
-        return _deferral[trigger.tgconstraint]
-    if 0 in _deferral:
-        return _deferral[0]
+    if trigger.tgconstraint in deferral:
+        return deferral[trigger.tgconstraint]
+    if 0 in deferral:
+        return deferral[0]
     return bool(trigger.tginitdeferred)
 
 
@@ -152,7 +152,7 @@ def fire_statement(estate: Any) -> None:
         events, queue.events = queue.events, []
         for event in events:
             if is_deferred(event.trigger):
-                _deferred.append(event._replace(subtransaction=xact.current_subtransaction_id()))
+                deferred_events.append(event._replace(subtransaction=xact.current_subtransaction_id()))
             else:
                 fire(event, estate)
     estate.triggers = None
@@ -161,38 +161,38 @@ def fire_statement(estate: Any) -> None:
 def fire_deferred(constraints: set[int] | None = None) -> None:
     """Before commit (or for SET CONSTRAINTS ... IMMEDIATE, for some constraints only): fire what was deferred."""
     while True:
-        chosen = [e for e in _deferred if constraints is None or e.trigger.tgconstraint in constraints]
+        chosen = [e for e in deferred_events if constraints is None or e.trigger.tgconstraint in constraints]
         if not chosen:
             return
-        _deferred[:] = [e for e in _deferred if e not in chosen]
+        deferred_events[:] = [e for e in deferred_events if e not in chosen]
         for event in chosen:
             fire(event, None)
 
 
 def forget_deferred() -> None:
     """At the end of a transaction."""
-    _deferred.clear()
-    _deferral.clear()
+    deferred_events.clear()
+    deferral.clear()
 
 
 def forget_subtransaction(subtransaction: int, _parent: int) -> None:
     """Events queued in a subtransaction that is rolled back, or within it, are gone."""
-    _deferred[:] = [event for event in _deferred if event.subtransaction < subtransaction]
+    deferred_events[:] = [event for event in deferred_events if event.subtransaction < subtransaction]
 
 
 def has_pending(relation: int) -> bool:
     """Whether events of a relation wait (its definition must not change then)."""
-    return any(event.relation == relation for event in _deferred)
+    return any(event.relation == relation for event in deferred_events)
 
 
 def set_deferral(constraints: set[int] | None, deferred: bool) -> None:
     """SET CONSTRAINTS for some constraints (None: all)."""
     if constraints is None:
-        _deferral.clear()
-        _deferral[0] = deferred
+        deferral.clear()
+        deferral[0] = deferred
     else:
         for constraint in constraints:
-            _deferral[constraint] = deferred
+            deferral[constraint] = deferred
     if not deferred:
         fire_deferred(constraints)
 
