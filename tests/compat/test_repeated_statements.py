@@ -1,5 +1,8 @@
-"""Statements that are sent again and again, which Tusk carries out on a path of its own: the answers stay PostgreSQL's
-when rights, tables or settings have changed meanwhile, and when something fails. Every test runs on PostgreSQL 18 too."""
+"""Statements that are sent again and again, which Tusk carries out on a path of its own.
+
+The answers stay PostgreSQL's when rights, tables or settings have changed meanwhile, and when something fails. Every
+test runs on PostgreSQL 18 too.
+"""
 
 import struct
 
@@ -80,8 +83,9 @@ def test_rights_are_asked_each_time(session, other):
 
 def test_search_path_decides_what_a_query_means(session):
     session.query("DROP SCHEMA IF EXISTS repeated_one, repeated_two CASCADE")
-    session.query("CREATE SCHEMA repeated_one CREATE TABLE named (a int); CREATE SCHEMA repeated_two CREATE TABLE named "
-                  "(a int); INSERT INTO repeated_one.named VALUES (1); INSERT INTO repeated_two.named VALUES (2)")
+    session.query("CREATE SCHEMA repeated_one CREATE TABLE named (a int); "
+                  "CREATE SCHEMA repeated_two CREATE TABLE named (a int); "
+                  "INSERT INTO repeated_one.named VALUES (1); INSERT INTO repeated_two.named VALUES (2)")
     for _ in range(2):
         for schema, value in (("repeated_one", b"1"), ("repeated_two", b"2")):
             session.query(f"SET search_path = {schema}")
