@@ -54,7 +54,7 @@ def parameter(text: str) -> str:
 
 def signature(header: str) -> tuple[str, str, str]:
     """(name, parameters, result) of a def or cpdef header on one line."""
-    found = re.match(r"(?:cp)?def (.*?)(\w+)\((.*)\)(?: except[^:>]*)?(?: -> (.*?))?:$", header)
+    found = re.match(r"(?:cp)?def (.*?)(\w+)\((.*)\)(?: except[^:>]*| noexcept)?(?: -> (.*?))?:$", header)
     if found is None:
         raise ValueError(header)
     kind, name, parameters, result = found.groups()

@@ -333,7 +333,9 @@ def test_bytes_in_the_clients_encoding(wire):
     wire.send(b"Q", b"SELECT '\xe4' AS \"\xf6\", length('\xe4'), U&'\\00fc'\0")
     messages = wire.until(b"Z")
     assert messages[0][1][2:4] == b"\xf6\0" and row(messages[1][1]) == [b"\xe4", b"1", b"\xfc"]
-    wire.raw(parse("SELECT $1::text, $2::text") + bind([b"\xe4", b"\xfc"], formats=[0, 1], results=[1]) + execute() + SYNC)
+    wire.raw(
+        parse("SELECT $1::text, $2::text") + bind([b"\xe4", b"\xfc"], formats=[0, 1], results=[1]) + execute() + SYNC
+    )
     assert row(wire.until(b"Z")[2][1]) == [b"\xe4", b"\xfc"]
     (error,) = errors(wire.query("SELECT U&'\\20ac'"))
     assert (error["C"], error["M"]) == (

@@ -3,4 +3,23 @@ from typing import Any
 
 from tusk.access._relation import Relation
 
-def sample_rows(rel: Relation, target_rows: int, seed: int, columns: list[Any]) -> Any: ...
+class SortedColumn:
+    count: int
+    nulls: int
+    wide: int
+    width_total: int
+    distinct: int
+    multiple: int
+    product: float
+    tracked: list[Any]
+    def value(self, rank: int) -> Any: ...
+
+class Sample:
+    rows: int
+    estimated: float
+    dead: float
+    blocks: int
+    blocks_read: int
+    def values(self, attnum: int) -> Any: ...
+    def sorted_column(self, attnum: int, prosrc: str, collation: int, target: int) -> Any: ...
+def sample_rows(rel: Relation, target_rows: int, seed: int) -> Any: ...

@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any, NoReturn
 
 import pytest
 
 from tusk.commands import analyze
 from tusk.commands.options import storage_parameters
-from tusk.errors import SqlError
+from tusk.errors import SqlError, feature_not_supported
 from tusk.sql.nodes import DefElem, Integer, String
 
 INT4 = 23
 
 
 def _column() -> SimpleNamespace:
-    return SimpleNamespace(atttypid=INT4, attcollation=0, attstattarget=10)
+    return SimpleNamespace(atttypid=INT4, attcollation=0, attstattarget=10, attnum=1, attoptions=None)
+
+
+class _Sample:
+    """Values of one column, of a type that has no native order."""
+
+    def __init__(self, values: list[Any]) -> None:
+        self.rows = len(values)
+        self._values = values
+
+    def sorted_column(self, *_arguments: object) -> NoReturn:
+        raise feature_not_supported("sorting in a test")
+
+    def values(self, _attnum: int) -> tuple[list[Any], int]:
+        return self._values, 0
 
 
 def test_unique_values_make_a_histogram() -> None:
-    statistics = analyze.column_statistics(_column(), list(range(1, 101)), 0, 100.0)
+    statistics = analyze.column_statistics(_column(), _Sample(list(range(1, 101))), 100.0)
     assert statistics is not None
     assert statistics.distinct == -1.0
     kinds = {slot.kind: slot for slot in statistics.slots}
@@ -28,7 +43,7 @@ def test_unique_values_make_a_histogram() -> None:
 
 
 def test_few_values_are_all_common() -> None:
-    statistics = analyze.column_statistics(_column(), [1, 2, 2, 1, 1, None], 0, 6.0)
+    statistics = analyze.column_statistics(_column(), _Sample([1, 2, 2, 1, 1, None]), 6.0)
     assert statistics is not None
     assert statistics.null_fraction == pytest.approx(1 / 6)
     common = statistics.slots[0]
