@@ -270,11 +270,11 @@ def _on_segment(segno: int) -> None:
         title(segments.segment_name(_xlog.insert_timeline() or 1, segno))
 
 
-_title_hook: Callable[[str], None] | None = None
+_title_hook: Callable[[str], object] | None = None
 _recovery_started_hook: Callable[[], None] | None = None
 
 
-def set_title_hook(function: Callable[[str], None]) -> None:
+def set_title_hook(function: Callable[[str], object]) -> None:
     """``function(name)`` is told the WAL file being replayed, for the process title."""
     global _title_hook
     _title_hook = function
