@@ -754,6 +754,8 @@ class Postmaster:
             report(Severity.LOG, f"{ident_file} was not reloaded")
         else:
             self.mappings = mappings
+        # Autovacuum may have been turned on.
+        self._ensure_auxiliary()
 
     def _set_state(self, state: State) -> None:
         report(Severity.DEBUG1, f"updating PMState from {self.state.name} to {state.name}")
