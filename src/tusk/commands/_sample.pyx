@@ -46,7 +46,7 @@ cdef struct Item:
 ctypedef int (*compare_t)(const void *, const void *) noexcept nogil
 
 cdef Comparator sorting                 # of the sort that runs: there is one at a time
-cdef bint sort_failed
+cdef object sort_error = None           # qsort knows no errors: the first one waits here for the end of the sort
 
 
 cdef int _classify(
@@ -102,16 +102,16 @@ cdef uint64_t random_next(uint64_t *state) noexcept nogil:
 
 cdef int compare_items(const void *a, const void *b) noexcept:
     """By value, then by place, so that equal values stay in the order of the rows."""
-    global sort_failed
+    global sort_error
     cdef const Item *left = <const Item *> a
     cdef const Item *right = <const Item *> b
     cdef int result
-    if sort_failed:
+    if sort_error is not None:
         return 0
     try:
         result = sorting.fn(left.value, right.value, sorting.state)
-    except Exception:
-        sort_failed = True
+    except BaseException as error:
+        sort_error = error
         return 0
     if result:
         return result
@@ -225,7 +225,7 @@ cdef class Sample:
 
     def sorted_column(self, int attnum, str prosrc, Oid collation, int target):
         """The column in the order of a native comparison."""
-        global sorting, sort_failed
+        global sorting, sort_error
         cdef SortedColumn column = SortedColumn.__new__(SortedColumn)
         cdef Datum values[1664]
         cdef uint8_t nulls[1664]
@@ -264,14 +264,15 @@ cdef class Sample:
             column.count += 1
         check_for_interrupts()
         sorting = cmp
-        sort_failed = False
+        sort_error = None
         if prosrc in ("btint4cmp", "btint8cmp", "btint2cmp", "date_cmp", "timestamp_cmp"):
             qsort(column.items, column.count, sizeof(Item), compare_int64)
         else:
             # The GIL is held all the time, which qsort's declaration does not know.
             qsort(column.items, column.count, sizeof(Item), <compare_t> <void *> compare_items)
-        if sort_failed:
-            raise ValueError("values that cannot be compared")
+        if sort_error is not None:
+            failure, sort_error = sort_error, None
+            raise failure
         column.group(target, &cmp)
         del state
         return column
